@@ -1,0 +1,201 @@
+"""What params.yaml may say: every knob with its type and its range."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import Problem, nearest
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Name = Annotated[str, Field(min_length=1)]
+Task = Literal["binary", "multiclass", "regression"]
+ModelType = TypeVar("ModelType", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """No unknown key, no guessed type, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Data(Strict):
+    """Where the data is, and which column plays which part."""
+
+    path: Name
+    target: Name
+    task: Task
+    id: Name | None
+    time: Name | None
+    label_time: Name | None
+    group: Name | None
+    protected: list[Name]
+    drop: list[Name]
+
+    @model_validator(mode="after")
+    def _parts_are_distinct(self) -> Self:
+        others = {"id": self.id, "time": self.time, "group": self.group}
+        for part, column in others.items():
+            if column == self.target:
+                raise ValueError(f"data.{part} and data.target are both {column!r}")
+        if self.target in self.drop:
+            raise ValueError(f"data.drop holds the target {self.target!r}")
+        if self.label_time and not self.time:
+            raise ValueError("data.label_time needs data.time, the date that it is compared with")
+        return self
+
+
+class Prepare(Strict):
+    """How rows are split into train, val and test."""
+
+    split: Literal["random", "hash", "group", "time"]
+    val: Annotated[float, Field(gt=0, lt=0.5)]
+    test: Annotated[float, Field(gt=0, lt=0.5)]
+    sample: Annotated[float, Field(gt=0, le=1)]
+    seed: Seed
+
+
+class Validate(Strict):
+    """Limits that a schema cannot express."""
+
+    min_rows: Count
+    min_class_rows: Count
+    max_class_share: Share
+    max_same_value: Share
+    max_duplicates: Share
+    max_overlap: Share
+    max_leakage: Share
+    max_psi: Annotated[float, Field(gt=0)]
+
+
+class Model(Strict):
+    """The shape of the network."""
+
+    hidden: Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)]
+    members: Annotated[int, Field(ge=1, le=64)] | Literal["auto"]
+    bins: Annotated[int, Field(ge=0, le=256)]
+    embedding: Annotated[int, Field(ge=1, le=256)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Train(Strict):
+    """How the network is fitted."""
+
+    seed: Seed
+    epochs: Count | Literal["auto"]
+    batch_size: Count | Literal["auto"]
+    lr: Annotated[float, Field(gt=0, le=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=10)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    patience: Count
+    class_weights: bool
+    calibrate: bool
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    threads: Count | Literal["auto"]
+    resume: bool
+
+
+class Evaluate(Strict):
+    """How the model is scored."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    calibration_bins: Annotated[int, Field(ge=2, le=100)]
+    min_slice_rows: Count
+    importance_rows: Count
+    pictures: bool
+
+
+class Params(Strict):
+    """The whole of params.yaml."""
+
+    data: Data
+    prepare: Prepare
+    validation: Validate = Field(alias="validate")
+    model: Model
+    train: Train
+    evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _split_has_its_column(self) -> Self:
+        needs = {"hash": "id", "group": "group", "time": "time"}.get(self.prepare.split)
+        if needs and not getattr(self.data, needs):
+            raise ValueError(
+                f"prepare.split: {self.prepare.split} needs data.{needs}, the column to split by; "
+                "name it or choose prepare.split: random"
+            )
+        return self
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Read and check params.yaml.
+
+    Raises `Problem` (exit 2) that lists every mistake with file, key, what was
+    found, what is allowed, and the nearest valid key.
+    """
+    return check(Params, read_yaml(path), path)
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read one YAML 1.2 document; a duplicate key, a tab, a conflict marker is a `Problem`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        return YAML(typ="safe", pure=True).load(text)
+    except FileNotFoundError:
+        raise Problem(f"{path}: no such file; run this in the project's folder", 2) from None
+    except UnicodeDecodeError as error:
+        raise Problem(f"{path}: not UTF-8 at byte {error.start}", 2) from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        what = (getattr(error, "problem", None) or str(error)).split("\n")[0]
+        raise Problem(f"{line}: not valid YAML: {what}", 2) from None
+
+
+def check(kind: type[ModelType], content: Any, path: str | Path) -> ModelType:
+    """Validate `content` as a `kind`; all mistakes in one `Problem` (exit 2)."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(kind, one) for one in error.errors()]
+        raise Problem("\n".join(f"{path}: {line}" for line in dict.fromkeys(lines)), 2) from None
+
+
+def _explain(kind: type[BaseModel], error: Any) -> str:
+    """One pydantic error as "key: found X; must be Y"."""
+    where = [str(part) for part in error["loc"]]
+    found = repr(error["input"])[:60]
+    if error["type"] == "extra_forbidden":
+        known = _keys(kind, where[:-1])
+        return f"{'.'.join(where)}: unknown key{nearest(where[-1], known)}"
+    if error["type"] == "missing":
+        return f"{'.'.join(where)}: missing; add it"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    path = [p for p in where if p.isdigit() or p in _all_keys(kind)]
+    return f"{'.'.join(path) or 'file'}: found {found}; {error['msg'].removeprefix('Input ')}"
+
+
+def _keys(kind: type[BaseModel], path: list[str]) -> list[str]:
+    """The keys allowed below `path`."""
+    for part in path:
+        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+        if part not in fields:
+            continue
+        inner = fields[part].annotation
+        models = [a for a in (inner, *get_args(inner)) if isinstance(a, type)]
+        kind = next((m for m in models if issubclass(m, BaseModel)), kind)
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _all_keys(kind: type[BaseModel]) -> set[str]:
+    keys: set[str] = set()
+    for name, field in kind.model_fields.items():
+        keys.add(field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys |= _all_keys(field.annotation)
+    return keys
