@@ -116,7 +116,7 @@ def _kolmogorov_smirnov(reference: Profile, values: np.ndarray) -> Profile:
     if not before or not len(values):
         return {"ks": 1.0, "ks_p": 0.0}
     points, first = np.unique(reference["percentiles"], return_index=True)
-    last = np.append(first[1:], 101) / 101  # share of the reference up to each point
+    last = (np.append(first[1:], 101) - 1) / 100  # share of the reference up to each point
     distance = float(np.abs(np.searchsorted(values, points, side="right") / len(values) - last).max())
     scale = np.sqrt(before * len(values) / (before + len(values)))
     return {"ks": distance, "ks_p": float(kolmogorov(distance * scale))}

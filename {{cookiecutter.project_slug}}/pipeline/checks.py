@@ -1,0 +1,174 @@
+"""What a schema cannot say of data: copies, leaks, classes, drift."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import prepared, profile
+from pipeline.config import Data, Params, Validate
+from pipeline.errors import nearest
+from pipeline.findings import Finding, found
+
+ROWS = 200_000  # of train that leakage is measured on
+
+
+def named_columns(data: Data, names: list[str]) -> list[Finding]:
+    """Columns that params.yaml names and the data lacks."""
+    wanted = {"protected": data.protected, "drop": data.drop}
+    wanted["label_time"] = [data.label_time] if data.label_time else []
+    return [
+        found("missing column", column, 0, 1, says=f"data.{part} names it{nearest(column, names)}")
+        for part, columns in wanted.items()
+        for column in columns
+        if column not in names
+    ]
+
+
+def size(rows: int, params: Params) -> list[Finding]:
+    """Too few rows; with prepare.sample, so many fewer are enough."""
+    least = int(params.validation.min_rows * params.prepare.sample)
+    says = f"want {least:,} or more (validate.min_rows)"
+    return [found("too few rows", "", rows, rows, says=says)] if rows < least else []
+
+
+def classes(target: pd.Series, limits: Validate, sample: float) -> list[Finding]:
+    """Labels that are missing, a single class, a tiny or an overwhelming one."""
+    name, rows = str(target.name), len(target)
+    counts = target.value_counts()
+    counts = counts[counts > 0]
+    if len(counts) < 2:
+        return [found("one class only", name, rows, rows, counts.index, "nothing can be learnt")]
+    findings = []
+    least = int(limits.min_class_rows * sample)
+    if counts.iloc[-1] < least:
+        rare = counts[counts < least]
+        says = f"want {least} or more (validate.min_class_rows)"
+        findings.append(found("rare class", name, rare.sum(), rows, rare.index, says))
+    if counts.iloc[0] / rows > limits.max_class_share:
+        says = f"at most {limits.max_class_share:.1%} (validate.max_class_share)"
+        findings.append(found("one class dominates", name, counts.iloc[0], rows,
+                              [counts.index[0]], says))  # fmt: skip
+    return findings
+
+
+def same_value(values: pd.Series, limits: Validate) -> list[Finding]:
+    """A feature that (nearly) always says the same."""
+    counts = values.value_counts(dropna=False)
+    if counts.iloc[0] / len(values) <= limits.max_same_value:
+        return []
+    says = f"at most {limits.max_same_value:.1%} (validate.max_same_value); data.drop leaves it out"
+    return [found("nearly constant", str(values.name), counts.iloc[0], len(values),
+                  [counts.index[0]], says)]  # fmt: skip
+
+
+def fingerprint(values: pd.Series) -> np.ndarray:
+    """A uint64 per row; equal values have equal ones."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        levels = pd.util.hash_array(values.cat.categories.to_numpy().astype(object))
+        return np.append(levels, np.uint64(0))[values.cat.codes.to_numpy()]
+    array = values.to_numpy() if values.dtype.kind in "iufbM" else values.to_numpy(object)
+    return pd.util.hash_array(array, categorize=False)
+
+
+def copies(rows: np.ndarray, sizes: list[int], limits: Validate) -> list[Finding]:
+    """Rows that repeat another, and test rows that stand in train.
+
+    `rows` holds a fingerprint per row, id and time aside, of train, val and
+    test one after the other; `sizes` are their row counts.
+    """
+    findings = []
+    total, test = len(rows), rows[sizes[0] + sizes[1] :]
+    repeated = total - len(np.unique(rows))
+    if repeated / total > limits.max_duplicates:
+        says = f"at most {limits.max_duplicates:.1%} (validate.max_duplicates)"
+        findings.append(found("duplicate rows", "", repeated, total, says=says))
+    train = np.sort(rows[: sizes[0]])
+    at = np.searchsorted(train, test).clip(max=len(train) - 1)
+    known = int((train[at] == test).sum())
+    if known / len(test) > limits.max_overlap:
+        says = f"at most {limits.max_overlap:.1%} of test (validate.max_overlap)"
+        findings.append(found("test rows stand in train", "", known, len(test), says=says))
+    return findings
+
+
+def leakage(values: pd.Series, target: pd.Series, task: str) -> float:
+    """How well one column alone tells the target: AUC (best class against the rest), or R².
+
+    Both series are of one length; missing values count as a value of their own.
+    """
+    step = max(1, len(values) // ROWS)
+    values, target = values.iloc[::step], target.iloc[::step]
+    kind = profile.kind_of(values)
+    if kind == "text" or target.isna().any():
+        return 0.0
+    if kind == "category":
+        codes = values.astype("category").cat.codes.to_numpy()
+    else:
+        numbers = values.astype("int64") if kind == "date" else values
+        codes = np.nan_to_num(numbers.to_numpy(np.float64, na_value=-np.inf), nan=-np.inf)
+    if task == "regression":
+        if kind != "category":
+            codes = np.searchsorted(np.unique(np.quantile(codes, np.linspace(0, 1, 51))), codes)
+        return _explained(codes, target.to_numpy(np.float64))
+    labels, names = pd.factorize(target)
+    ones = [(labels == code).astype(float) for code in range(len(names) if len(names) > 2 else 1)]
+    return max(_auc(_means(codes, one) if kind == "category" else codes, one) for one in ones)
+
+
+def _means(codes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    sums = pd.Series(values).groupby(codes).transform("mean")
+    return np.asarray(sums)
+
+
+def _explained(codes: np.ndarray, values: np.ndarray) -> float:
+    spread = values.var()
+    return float(_means(codes, values).var() / spread) if spread else 0.0
+
+
+def _auc(scores: np.ndarray, one: np.ndarray) -> float:
+    """Area under the ROC curve by ranks, whichever direction is better."""
+    positive, negative = np.sort(scores[one == 1]), np.sort(scores[one == 0])
+    if not len(positive) or not len(negative):
+        return 0.0
+    below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
+    area = float(below.sum() / (2.0 * len(positive) * len(negative)))
+    return max(area, 1 - area)
+
+
+def leaks(name: str, score: float, rows: int, limits: Validate) -> list[Finding]:
+    """A column that gives the target away."""
+    if score <= limits.max_leakage:
+        return []
+    says = f"tells the target alone with {score:.3f}; at most {limits.max_leakage} " \
+           "(validate.max_leakage); data.drop leaves it out"  # fmt: skip
+    return [found("gives the target away", name, rows, rows, says=says)]
+
+
+def late(time: pd.Series, label_time: pd.Series) -> list[Finding]:
+    """Rows dated after the day on which their label was known."""
+    after = (time > label_time).to_numpy()
+    examples = (f"{t} > {b}" for t, b in zip(time[after][:3], label_time[after][:3], strict=True))
+    says = f"{time.name} must not be after {label_time.name}"
+    return [found("dated after its label", str(time.name), after.sum(), len(time), examples, says)
+            ] if after.any() else []  # fmt: skip
+
+
+def drifted(name: str, drift: dict[str, Any], rows: int, limits: Validate) -> list[Finding]:
+    """A column that has moved away from the reference profile by more than chance."""
+    limit = limits.max_psi + drift["noise"]
+    if drift["psi"] <= limit:
+        return []
+    says = f"psi {drift['psi']:.2f}; at most {limit:.2f} (validate.max_psi + chance)"
+    return [found("drift", name, rows, rows, says=says)]
+
+
+def parts(data: Data) -> set[str]:
+    """Columns that are not features: target, id, times, group, and what is dropped."""
+    named = {data.target, data.id, data.time, data.label_time, data.group, *data.drop}
+    return {name for name in named if name}
+
+
+def sizes() -> list[int]:
+    """Row counts of train, val and test."""
+    return [prepared.rows(side) for side in prepared.SIDES]
