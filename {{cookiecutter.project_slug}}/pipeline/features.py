@@ -1,0 +1,169 @@
+"""Turn a table into numbers and codes: one way for training, scoring and serving."""
+
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config import Data
+from pipeline.errors import Problem, nearest
+
+CLIP = 8.0  # standard deviations; what lies beyond counts as this
+RARE = 5  # a level seen in fewer training rows is treated as unseen
+UNSEEN, MISSING, FIRST = 0, 1, 2  # codes of a category
+
+
+class Number(TypedDict):
+    """A numeric input: dates are days since 1970, booleans 0 and 1."""
+
+    name: str
+    mean: float
+    std: float
+    missing: bool  # some training rows lack it, so that lacking it may tell something
+
+
+class Category(TypedDict):
+    """A categorical input, its levels as text; level i has code FIRST + i."""
+
+    name: str
+    levels: list[str]
+
+
+class Spec(TypedDict):
+    """What a model takes in and gives out; it is saved in the model's file."""
+
+    target: str
+    task: str
+    classes: list[Any]  # sorted; of two, the second is the positive one
+    center: float  # of a number to predict
+    scale: float
+    numbers: list[Number]
+    categories: list[Category]
+
+
+class Inputs(NamedTuple):
+    """A table of n rows, encoded."""
+
+    numbers: np.ndarray  # float32 (n, numbers): standardised, clipped, NaN where missing
+    codes: np.ndarray  # int64 (n, categories)
+
+
+def features(data: Data, names: list[str]) -> list[str]:
+    """The columns that a model may see: all but those that params.yaml gives another part."""
+    aside = {data.target, data.id, data.time, data.label_time, data.group, *data.drop}
+    return [name for name in names if name not in aside]
+
+
+def learn(train: pd.DataFrame, data: Data) -> Spec:
+    """Statistics, levels and classes of the training rows.
+
+    Free text (neither numbers, dates nor few levels) is left out. Raises
+    `Problem` when no column is left, or the target does not fit the task.
+    """
+    numbers: list[Number] = []
+    categories: list[Category] = []
+    for name in features(data, list(train)):
+        column = train[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            counts = column.value_counts()
+            levels = sorted(str(level) for level, count in counts.items() if count >= RARE)
+            categories.append({"name": name, "levels": levels})
+        elif _is_number(column):
+            values = _floats(column)
+            some = values[~np.isnan(values)]
+            mean, std = (float(some.mean()), float(some.std())) if len(some) else (0.0, 1.0)
+            lacking = len(some) < len(values)
+            numbers.append({"name": name, "mean": mean, "std": std or 1.0, "missing": lacking})
+    if not numbers and not categories:
+        raise Problem("no column is left to learn from; see data.drop in params.yaml")
+    classes, center, scale = _answers(train[data.target], data.task)
+    return {
+        "target": data.target,
+        "task": data.task,
+        "classes": classes,
+        "center": center,
+        "scale": scale,
+        "numbers": numbers,
+        "categories": categories,
+    }
+
+
+def encode(frame: pd.DataFrame, spec: Spec) -> Inputs:
+    """Encode a table of n rows; more columns than needed do no harm.
+
+    Missing values and unseen levels are fine. Raises `Problem` for a missing
+    column, or text where a number is due.
+    """
+    n = len(frame)
+    numbers = np.empty((n, len(spec["numbers"])), np.float32)
+    for i, number in enumerate(spec["numbers"]):
+        values = _floats(_column(frame, number["name"]))
+        np.clip((values - number["mean"]) / number["std"], -CLIP, CLIP, out=values)
+        numbers[:, i] = values
+    codes = np.empty((n, len(spec["categories"])), np.int64)
+    for i, category in enumerate(spec["categories"]):
+        column = _column(frame, category["name"]).astype("category")
+        place = {level: FIRST + j for j, level in enumerate(category["levels"])}
+        known = [place.get(str(level), UNSEEN) for level in column.cat.categories]
+        codes[:, i] = np.array([*known, MISSING])[column.cat.codes.to_numpy()]
+    return Inputs(numbers, codes)
+
+
+def answers(target: pd.Series, spec: Spec) -> np.ndarray:
+    """The target of n rows: int64 positions in `classes`, or float64 numbers.
+
+    Raises `Problem` for a label that is missing or that training has not seen.
+    """
+    if spec["task"] == "regression":
+        return target.to_numpy(np.float64)
+    place = {label: i for i, label in enumerate(spec["classes"])}
+    labels = pd.Categorical(target)
+    unknown = [str(one) for one in labels.categories if plain(one) not in place]
+    if unknown or (labels.codes < 0).any():
+        raise Problem(
+            f"{spec['target']}: labels {unknown or 'missing'} are none of {spec['classes']}"
+        )
+    return np.array([place[plain(one)] for one in labels.categories], np.int64)[labels.codes]
+
+
+def plain(label: Any) -> Any:
+    """A label as JSON has it."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _answers(target: pd.Series, task: str) -> tuple[list[Any], float, float]:
+    if task == "regression":
+        if not pd.api.types.is_numeric_dtype(target):
+            raise Problem(f"{target.name}: not a number; data.task: regression needs one")
+        return [], float(target.mean()), float(target.std(ddof=0)) or 1.0
+    classes = sorted(
+        {plain(label) for label in target.unique()}, key=lambda one: (str(type(one)), one)
+    )
+    if task == "binary" and len(classes) != 2:
+        raise Problem(f"{target.name}: {len(classes)} classes in train; data.task: binary needs 2")
+    return classes, 0.0, 1.0
+
+
+def _is_number(column: pd.Series) -> bool:
+    kinds = pd.api.types
+    return bool(kinds.is_numeric_dtype(column) or kinds.is_datetime64_any_dtype(column))
+
+
+def _column(frame: pd.DataFrame, name: str) -> pd.Series:
+    if name not in frame:
+        raise Problem(f"column {name!r} is missing{nearest(name, frame)}")
+    return frame[name]
+
+
+def _floats(column: pd.Series) -> np.ndarray:
+    """A column as a new float64 array; dates as days since 1970, infinity as missing."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        values = column.to_numpy("datetime64[s]").astype(np.float64) / 86400
+        values[column.isna().to_numpy()] = np.nan
+        return values
+    try:
+        values = np.array(column.to_numpy(np.float64, na_value=np.nan))
+    except (TypeError, ValueError) as error:
+        raise Problem(f"column {column.name!r}: not a number: {str(error)[:80]}") from None
+    values[np.isinf(values)] = np.nan
+    return values

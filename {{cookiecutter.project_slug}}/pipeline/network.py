@@ -1,0 +1,123 @@
+"""The network: a small ensemble of perceptrons on encoded tables, beside a linear model.
+
+Numbers are cut into pieces (PLE, Gorishniy et al. 2022, On Embeddings for
+Numerical Features), categories are embedded, members share their weights and
+differ by a scale per input (TabM, Gorishniy et al. 2024), and a linear part
+starts at zero beside them (Cheng et al. 2016, Wide & Deep), so that the network
+never falls far behind a linear model.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.features import FIRST, Spec
+
+
+class Network(nn.Module):
+    """`forward(numbers (n, N) float32, codes (n, C) int64)` gives logits (n, members, outputs)."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        hidden: list[int],
+        members: int = 1,
+        embedding: int = 16,
+        dropout: float = 0.0,
+        pieces: int = 0,
+    ) -> None:
+        super().__init__()
+        levels = [FIRST + len(category["levels"]) for category in spec["categories"]]
+        self.members = members if hidden else 1
+        self.dropout = dropout
+        outputs = max(1, len(spec["classes"])) if spec["task"] == "multiclass" else 1
+        lacking = [i for i, number in enumerate(spec["numbers"]) if number["missing"]]
+        self.register_buffer("lacking", torch.tensor(lacking, dtype=torch.int64))
+        self.register_buffer("piece_of", torch.zeros(pieces, dtype=torch.int64))
+        self.register_buffer("piece_from", torch.zeros(pieces))
+        self.register_buffer("piece_scale", torch.zeros(pieces))
+        self.register_buffer("temperature", torch.ones(()))
+
+        plain = len(spec["numbers"]) + len(lacking)
+        starts = np.cumsum([0, *levels[:-1]]) if levels else np.zeros(0)
+        self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64))
+        self.linear = nn.Linear(plain, outputs)
+        self.linear_levels = nn.Embedding(sum(levels), outputs)
+        for weights in (*self.linear.parameters(), *self.linear_levels.parameters()):
+            nn.init.zeros_(weights)
+
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(count, min(embedding, (count + 1) // 2)) for count in levels if hidden
+        )
+        width = plain + pieces + sum(table.embedding_dim for table in self.embeddings)
+        self.layers = nn.ModuleList()
+        for i, size in enumerate(hidden):
+            self.layers.append(Shared(width, size, self.members, first=i == 0))
+            width = size
+        self.head = nn.Parameter(torch.zeros(self.members, width, outputs)) if hidden else None
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        lacking = numbers.isnan()
+        filled = torch.where(lacking, 0.0, numbers)
+        plain = torch.cat([filled, lacking[:, self.lacking].to(filled.dtype)], 1)
+        out: Tensor = self.linear(plain).unsqueeze(1)
+        if len(self.starts):
+            out = out + self.linear_levels(codes + self.starts).sum(1, keepdim=True)
+        if self.head is None:
+            return out
+        parts = [plain]
+        if len(self.piece_of):
+            gone = (filled[:, self.piece_of] - self.piece_from).mul_(self.piece_scale)
+            parts.append(gone.clamp_(0, 1))
+        parts += [table(codes[:, i]) for i, table in enumerate(self.embeddings)]
+        x = torch.cat(parts, 1)
+        for layer in self.layers:
+            x = F.relu(layer(x))
+            x = F.dropout(x, self.dropout, self.training) if self.dropout else x
+        if x.dim() == 2:
+            return out + (x @ self.head[0]).unsqueeze(1)
+        return out + torch.einsum("nmw,mwo->nmo", x, self.head)
+
+
+class Shared(nn.Module):
+    """A linear layer that all members share, with a scale per member on its inputs and outputs."""
+
+    def __init__(self, inputs: int, outputs: int, members: int, first: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
+        self.members = members
+        self.bias = nn.Parameter(torch.zeros(members, outputs))
+        if members > 1:
+            signs = torch.randint(0, 2, (members, inputs)).float() * 2 - 1
+            self.scale_in = nn.Parameter(signs if first else torch.ones(members, inputs))
+            self.scale_out = nn.Parameter(torch.ones(members, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs) or (n, members, inputs) to (n, members, outputs); without members (n, outputs)."""
+        if self.members == 1:
+            return F.linear(x, self.weight, self.bias[0])
+        x = x.unsqueeze(1) if x.dim() == 2 else x
+        return F.linear(x * self.scale_in, self.weight) * self.scale_out + self.bias
+
+
+def cut(numbers: np.ndarray, bins: int) -> list[Tensor]:
+    """Column, left edge and 1 / width of every piece: `bins` of equal mass per column of (n, N).
+
+    They are the buffers piece_of, piece_from and piece_scale of a network.
+    """
+    of, low, scale = [], [], []
+    for i in range(numbers.shape[1] if bins else 0):
+        values = numbers[:: max(1, len(numbers) // 100_000), i]
+        values = values[~np.isnan(values)]
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1))) if len(values) else []
+        if len(edges) < 3:
+            continue  # the number itself says as much
+        of += [i] * (len(edges) - 1)
+        low += list(edges[:-1])
+        scale += list(1 / np.diff(edges))
+    return [
+        torch.tensor(of, dtype=torch.int64),
+        *(torch.tensor(np.array(x, np.float32)) for x in (low, scale)),
+    ]

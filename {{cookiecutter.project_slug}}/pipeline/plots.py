@@ -1,0 +1,150 @@
+"""What `dvc plots` draws: the curves of an evaluation as small tables."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import scores, stage
+from pipeline.config import Evaluate
+from pipeline.model import Model
+
+FOLDER = Path("plots/test")  # evaluate's; plots/training.csv is train's
+POINTS = 200  # of a curve
+REPEATS = 3  # permutations per column
+IMPROVES = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "r2"}
+Entry = dict[str, dict[str, Any]]
+
+
+def _entry(name: str, x: str, y: str | list[str], labels: str, template: str = "linear") -> Entry:
+    """An entry of `plots:` in dvc.yaml; `labels` are title, x and y, told apart by a bar."""
+    title, x_label, y_label = labels.split("|")
+    about = {"x": x, "y": y, "x_label": x_label, "y_label": y_label, "title": title}
+    return {f"plots/{name}.csv": {**about, "template": template}}
+
+
+TRAINING = _entry("training", "epoch", ["loss", "val_loss"], "Training|Epoch|Loss")
+ROC = _entry("test/roc", "fpr", "tpr", "ROC|False positive rate|True positive rate", "simple")
+PR = _entry("test/pr", "recall", "precision", "Precision and recall|Recall|Precision", "simple")
+CALIBRATION = _entry("test/calibration", "predicted", "actual",
+                     "Calibration|Predicted share|True share")  # fmt: skip
+CONFUSION = _entry(
+    "test/confusion", "actual", "predicted", "Confusion|Actual|Predicted", "confusion"
+)
+IMPORTANCE = _entry("test/importance", "loss", "column",
+                    "Permutation importance|Score lost when shuffled|Column", "bar_horizontal")  # fmt: skip
+PREDICTED = _entry(
+    "test/predicted", "actual", "predicted", "Predictions|Actual|Predicted", "scatter"
+)
+
+
+def _scores(groups: list[str]) -> Entry:
+    return _entry("test/scores", "score", groups, "Scores of the test rows|Score|Rows")
+
+
+CURVES = [TRAINING, ROC, PR, CALIBRATION, CONFUSION]
+DECLARED: dict[str, list[Entry]] = {
+    "binary": [*CURVES, _scores(["negative", "positive"]), IMPORTANCE],
+    "multiclass": [*CURVES, _scores(["right", "wrong"]), IMPORTANCE],
+    "regression": [TRAINING, PREDICTED, _scores(["all"]), IMPORTANCE],
+}
+
+
+def tables(
+    model: Model, test: pd.DataFrame, truth: np.ndarray, guess: np.ndarray, knobs: Evaluate
+) -> dict[str, pd.DataFrame]:
+    """A table per plot, by file name without ending.
+
+    `truth` and `guess` are as for the scores of the task, one per row of `test`.
+    """
+    found = {"importance": importance(model, test, truth, knobs)}
+    if model.spec["task"] == "regression":
+        some = np.linspace(0, len(truth) - 1, min(len(truth), 1000)).astype(int)
+        found["predicted"] = pd.DataFrame({"actual": truth[some], "predicted": guess[some]})
+        return {**found, "scores": _histogram(guess, {"all": np.full(len(guess), True)})}
+    labels = np.array([str(one) for one in model.spec["classes"]])
+    if model.spec["task"] == "binary":
+        each = [(truth == 1, guess)]
+        said, sure, right = (guess >= knobs.threshold).astype(int), guess, truth == 1
+        groups = {"negative": ~right, "positive": right}
+    else:
+        each = [(truth == k, guess[:, k]) for k in np.unique(truth)]
+        said = guess.argmax(1)
+        sure, right = guess.max(1), said == truth
+        groups = {"right": right, "wrong": ~right}
+    found["roc"], found["pr"] = _curves(each)
+    found["calibration"] = _calibration(sure, right, knobs.calibration_bins)
+    # a row per test row and no more than dvc plots can draw
+    some = np.linspace(0, len(truth) - 1, min(len(truth), 5000)).astype(int)
+    found["confusion"] = pd.DataFrame(
+        {"actual": labels[truth[some]], "predicted": labels[said[some]]}
+    )
+    found["scores"] = _histogram(sure, groups)
+    return found
+
+
+def write(found: dict[str, pd.DataFrame]) -> None:
+    """Write each table to plots/test/NAME.csv; tables of another task are removed."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for old in FOLDER.glob("*.csv"):
+        old.unlink()
+    for name, table in found.items():
+        with stage.replacing(FOLDER / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def importance(
+    model: Model, test: pd.DataFrame, truth: np.ndarray, knobs: Evaluate
+) -> pd.DataFrame:
+    """Score lost when a column is shuffled (Breiman 2001; Fisher et al. 2019), largest first."""
+    some = np.linspace(0, len(test) - 1, min(len(test), knobs.importance_rows)).astype(int)
+    frame, truth = test.iloc[some].reset_index(drop=True), truth[some]
+    task = model.spec["task"]
+
+    def score(table: pd.DataFrame) -> float:
+        found = scores.OF_TASK[task](truth, model.score(table), 0.5, 10)
+        return found.get(IMPROVES[task], 0.0)
+
+    rng, full = np.random.default_rng(0), score(frame)
+    names = [part["name"] for part in (*model.spec["numbers"], *model.spec["categories"])]
+    lost = []
+    for name in names:
+        shuffled = [
+            score(frame.assign(**{name: frame[name].iloc[rng.permutation(len(frame))].to_numpy()}))
+            for _ in range(REPEATS)
+        ]
+        lost.append(full - float(np.mean(shuffled)))
+    table = pd.DataFrame({"column": names, "loss": np.round(lost, 6)})
+    return table.sort_values("loss", ascending=False, kind="stable")
+
+
+def _curves(each: list[tuple[np.ndarray, np.ndarray]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """ROC and PR curve; of many classes, the mean of the classes' curves."""
+    at = np.linspace(0, 1, POINTS + 1)
+    tpr, precision = [], []
+    for yes, chance in each:
+        true, false, _ = scores.curve(yes, chance)
+        rate, recall = false / max(1, false[-1]), true / max(1, true[-1])
+        tpr.append(np.interp(at, np.append(0, rate), np.append(0, recall)))
+        best = np.maximum.accumulate((true / (true + false))[::-1])[::-1]
+        precision.append(best[np.searchsorted(recall, at).clip(max=len(best) - 1)])
+    roc = pd.DataFrame({"fpr": at, "tpr": np.mean(tpr, axis=0)})
+    return roc, pd.DataFrame({"recall": at, "precision": np.mean(precision, axis=0)})
+
+
+def _calibration(sure: np.ndarray, right: np.ndarray, bins: int) -> pd.DataFrame:
+    at = np.minimum((sure * bins).astype(int), bins - 1)
+    rows = np.bincount(at, minlength=bins)
+    used = rows > 0
+    said, was = np.bincount(at, sure, bins)[used], np.bincount(at, right, bins)[used]
+    return pd.DataFrame(
+        {"predicted": said / rows[used], "actual": was / rows[used], "rows": rows[used]}
+    )
+
+
+def _histogram(values: np.ndarray, groups: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Counts of each group of rows in 30 bins."""
+    edges = np.linspace(values.min(), values.max(), 31)
+    counts = {name: np.histogram(values[rows], edges)[0] for name, rows in groups.items()}
+    return pd.DataFrame({"score": (edges[1:] + edges[:-1]) / 2, **counts})

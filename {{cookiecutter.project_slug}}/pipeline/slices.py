@@ -1,0 +1,64 @@
+"""Scores of every group of every protected attribute."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import scores
+from pipeline.config import Evaluate
+
+PARTS = 4  # a protected number is cut into so many parts of equal size
+
+
+def slices(
+    protected: pd.DataFrame, task: str, truth: np.ndarray, guess: np.ndarray, knobs: Evaluate
+) -> dict[str, dict[str, Any]]:
+    """{attribute: {group: {"rows": n, score: value, ...}}}.
+
+    `protected` holds a column per attribute for the n test rows; `truth` and
+    `guess` are as for the scores of the task. A group of fewer rows than
+    `min_slice_rows` has a count and no scores: they would be chance.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in protected:
+        codes, groups = _groups(protected[name])
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(groups) + 1))
+        found[str(name)] = {}
+        for i, group in enumerate(groups):
+            rows = order[bounds[i] : bounds[i + 1]]
+            scored = {}
+            if len(rows) >= knobs.min_slice_rows:
+                score = scores.OF_TASK[task]
+                scored = score(truth[rows], guess[rows], knobs.threshold, knobs.calibration_bins)
+                scored |= _shares(task, truth[rows], guess[rows], knobs.threshold)
+            if len(rows):
+                found[str(name)][group] = {"rows": len(rows), **scored}
+    return found
+
+
+def _shares(task: str, truth: np.ndarray, guess: np.ndarray, threshold: float) -> dict[str, float]:
+    """What fairness looks at: how often the answer is yes, and should have been."""
+    if task != "binary":
+        return {}
+    return {
+        "selection_rate": round(float((guess >= threshold).mean()), 6),
+        "positive_rate": round(float(truth.mean()), 6),
+    }
+
+
+def _groups(column: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """A code per row and the groups' names; missing values are a group of their own."""
+    if pd.api.types.is_numeric_dtype(column) and column.nunique() > 2 * PARTS:
+        cut = pd.qcut(column, PARTS, duplicates="drop", precision=0)
+        codes, names = (
+            cut.cat.codes.to_numpy(),
+            [f"{i.left:g} to {i.right:g}" for i in cut.cat.categories],
+        )
+    else:
+        kept = column.astype("category").cat.remove_unused_categories()
+        order = np.argsort(kept.cat.categories.astype(str))
+        codes = np.append(np.argsort(order), -1)[kept.cat.codes.to_numpy()]
+        names = [str(kept.cat.categories[i]) for i in order]
+    return np.where(codes < 0, len(names), codes), [*names, "missing"]
