@@ -27,11 +27,11 @@ PATH = Path("schema.yaml")
 DTYPES = ("int64", "float64", "bool", "category", "str", "datetime64[us]")
 CHECKS = {
     name: list(inspect.signature(getattr(pa.Check, name)).parameters)
-    for name in (
-        "equal_to not_equal_to greater_than greater_than_or_equal_to less_than "
-        "less_than_or_equal_to in_range isin notin str_contains str_endswith str_length "
-        "str_matches str_startswith unique_values_eq"
-    ).split()
+    for name in [
+        *("equal_to", "not_equal_to", "greater_than", "greater_than_or_equal_to", "less_than"),
+        *("less_than_or_equal_to", "in_range", "isin", "notin", "unique_values_eq"),
+        *("str_contains", "str_endswith", "str_length", "str_matches", "str_startswith"),
+    ]
 }
 
 
@@ -64,7 +64,7 @@ class Contract(config.Strict):
 
 
 def load(path: str | Path = PATH) -> pa.DataFrameSchema:
-    """schema.yaml as a Pandera schema. Raises `Problem` (exit 2) for what Pandera would overlook."""
+    """schema.yaml as a Pandera schema; what Pandera would overlook is a `Problem` (exit 2)."""
     contract = config.check(Contract, config.read_yaml(path), path)
     wrong = [
         f"{path}: columns.{name}.checks.{message}"
@@ -144,7 +144,7 @@ def check_column(column: pa.Column, values: pd.Series) -> list[Finding]:
 
 def check_frame(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> list[Finding]:
     """All findings of a table in memory; `frame` has one row per sample."""
-    findings = check_names(schema, list(frame), len(frame))
+    findings = check_names(schema, [str(name) for name in frame], len(frame))
     for name, column in schema.columns.items():
         if name in frame:
             findings += check_column(column, frame[name])
@@ -207,7 +207,9 @@ def _extremes(values: pd.Series) -> tuple[Any, Any]:
 
 def _levels(values: pd.Series) -> set[Any]:
     if isinstance(values.dtype, pd.CategoricalDtype):
-        used = np.bincount(values.cat.codes.to_numpy() + 1, minlength=len(values.cat.categories) + 1)
+        used = np.bincount(
+            values.cat.codes.to_numpy() + 1, minlength=len(values.cat.categories) + 1
+        )
         return set(values.cat.categories[used[1:] > 0])
     return set(values.dropna().unique())
 

@@ -75,6 +75,11 @@ def through(
             types[wider.column] = wider.kind
 
 
+def types(path: str | Path) -> Types:
+    """Names and types of the columns, from the first block; a later block may widen them."""
+    return _infer(files(path)[0])
+
+
 def read(path: str | Path, columns: list[str] | None = None) -> pa.Table:
     """The whole table in memory; see `through`."""
     return through(path, lambda blocks: pa.Table.from_batches(list(blocks)), columns)
@@ -86,14 +91,14 @@ def _need(columns: list[str], types: Types, path: str | Path) -> None:
             raise Problem(f"{path}: no column {column!r}{nearest(column, types)}")
 
 
-def _blocks(
-    found: list[Path], types: Types, columns: list[str] | None
-) -> Iterator[pa.RecordBatch]:
+def _blocks(found: list[Path], types: Types, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
     names = columns or list(types)
     schema = pa.schema([(name, types[name]) for name in names])
     total = sum(file.stat().st_size for file in found)
     rows = 0
-    with tqdm(total=total, unit="B", unit_scale=True, desc="read", delay=2, leave=False) as bar:
+    with tqdm(
+        total=total, unit="B", unit_scale=True, desc="read", delay=2, leave=False, disable=None
+    ) as bar:
         for file in found:
             read_file = _csv if file.name.endswith(CSV) else _parquet
             for batch in read_file(file, types, names, bar):
