@@ -1,1 +1,7 @@
 """One tabular model, declared in YAML, run by DVC: a module for every verb."""
+
+import os
+
+# Intel's MKL, which PyTorch multiplies matrices with, rounds differently with another number of
+# threads unless told not to; it reads this before its first product.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")

@@ -1,5 +1,6 @@
 """What params.yaml may say: every knob with its type and its range."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -15,6 +16,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(min_length=1)]
 Task = Literal["binary", "multiclass", "regression"]
 ModelType = TypeVar("ModelType", bound=BaseModel)
+UNION = re.compile(r"int|float|constrained-\w+|literal\[.*|none")  # pydantic's names of branches
 
 
 class Strict(BaseModel):
@@ -41,11 +43,11 @@ class Data(Strict):
         others = {"id": self.id, "time": self.time, "group": self.group}
         for part, column in others.items():
             if column == self.target:
-                raise ValueError(f"data.{part} and data.target are both {column!r}")
+                raise ValueError(f"{part} and target are both {column!r}")
         if self.target in self.drop:
-            raise ValueError(f"data.drop holds the target {self.target!r}")
+            raise ValueError(f"drop holds the target {self.target!r}")
         if self.label_time and not self.time:
-            raise ValueError("data.label_time needs data.time, the date that it is compared with")
+            raise ValueError("label_time needs time, the date that it is compared with")
         return self
 
 
@@ -175,8 +177,8 @@ def _explain(kind: type[BaseModel], error: Any) -> str:
     if error["type"] == "missing":
         return f"{'.'.join(where)}: missing; add it"
     if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    path = [p for p in where if p.isdigit() or p in _all_keys(kind)]
+        return ": ".join([*([".".join(where)] if where else []), str(error["ctx"]["error"])])
+    path = [part for part in where if not UNION.fullmatch(part)]
     return f"{'.'.join(path) or 'file'}: found {found}; {error['msg'].removeprefix('Input ')}"
 
 
@@ -190,12 +192,3 @@ def _keys(kind: type[BaseModel], path: list[str]) -> list[str]:
         models = [a for a in (inner, *get_args(inner)) if isinstance(a, type)]
         kind = next((m for m in models if issubclass(m, BaseModel)), kind)
     return [field.alias or name for name, field in kind.model_fields.items()]
-
-
-def _all_keys(kind: type[BaseModel]) -> set[str]:
-    keys: set[str] = set()
-    for name, field in kind.model_fields.items():
-        keys.add(field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys |= _all_keys(field.annotation)
-    return keys

@@ -109,7 +109,7 @@ def fit(
         print(f"resuming after epoch {len(about['history'])} ({checkpoint.PATH})")
     steps = -(-len(rows.answers) // todo.batch)
     done = len(about["history"])
-    with tqdm(total=todo.epochs * steps, initial=done * steps, desc="train", delay=2) as bar:
+    with tqdm(total=todo.epochs * steps, initial=done * steps, desc="train", delay=2, disable=None) as bar:
         while done < todo.epochs and about["bad"] < knobs.patience:
             torch.manual_seed(knobs.seed * 1_000_003 + done)
             order = torch.randperm(len(rows.answers)).to(device)
