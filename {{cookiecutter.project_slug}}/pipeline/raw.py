@@ -109,11 +109,34 @@ def _blocks(found: list[Path], types: Types, columns: list[str] | None) -> Itera
 
 
 def _csv(file: Path, types: Types, names: list[str], bar: Any = None) -> Iterator[pa.RecordBatch]:
+    header = _header(file)
+    _same(header, types, file)
     try:
         with _open(file, types, names, bar) as reader:
             yield from reader
     except (pa.ArrowInvalid, OSError) as error:
-        raise _explain(file, str(error), types) from None
+        raise _explain(file, str(error), types, header) from None
+
+
+def _same(names: list[str], types: Types, file: Path) -> None:
+    """All files of a folder must have the same columns, in any order."""
+    more, less = set(names) - set(types), set(types) - set(names)
+    if more or less:
+        raise Problem(
+            f"{file}: not the columns of the folder's first file"
+            + (f"; more: {', '.join(sorted(more))}" if more else "")
+            + (f"; missing: {', '.join(sorted(less))}" if less else "")
+        )
+
+
+def _header(file: Path) -> list[str]:
+    try:
+        with _open(file, {}, None, None) as reader:
+            names: list[str] = reader.schema.names
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _explain(file, str(error), {}, []) from None
+    _check_header(file, names)
+    return names
 
 
 def _open(file: Path, types: Types, names: list[str] | None, bar: Any) -> pc.CSVStreamingReader:
@@ -125,12 +148,12 @@ def _open(file: Path, types: Types, names: list[str] | None, bar: Any) -> pc.CSV
     )
 
 
-def _explain(file: Path, error: str, types: Types) -> Exception:
+def _explain(file: Path, error: str, types: Types, header: list[str]) -> Exception:
     """What Arrow says of a CSV, in the words of somebody who has to mend the file."""
     if match := re.search(r"column #(\d+): CSV conversion error.*?: (.*)", error):
         if "UTF8" in match[2]:
             return Problem(f"{file}: not UTF-8; convert it: iconv -f latin1 -t utf-8 OLD > NEW")
-        column = list(types)[int(match[1])]
+        column = header[int(match[1])]
         return _Widen(column, WIDER.get(types[column], pa.string()))
     if match := re.search(r"Expected (\d+) columns, got (\d+): (.*)", error, re.DOTALL):
         line = match[3].split("\n")[0][:60]
@@ -170,7 +193,7 @@ def _parquet(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[p
     try:
         categories = [name for name in names if types[name] == CATEGORY]
         table = pq.ParquetFile(file, read_dictionary=categories)
-        _need(names, dict.fromkeys(table.schema_arrow.names), file)
+        _same(table.schema_arrow.names, types, file)
         for batch in table.iter_batches(BLOCK_ROWS, columns=names):
             yield batch.select(names).cast(pa.schema([(name, types[name]) for name in names]))
             bar.update(file.stat().st_size * batch.num_rows // max(1, table.metadata.num_rows))
@@ -191,7 +214,7 @@ def _infer(file: Path) -> Types:
             first = next(table.iter_batches(BLOCK_ROWS), None)
             first = first or pa.RecordBatch.from_pylist([], schema=table.schema_arrow)
     except (pa.ArrowInvalid, OSError) as error:
-        raise _explain(file, str(error), {}) from None
+        raise _explain(file, str(error), {}, []) from None
     return {name: _plain(file, name, first.column(name)) for name in first.schema.names}
 
 
