@@ -6,7 +6,6 @@ its column (whole number, number, text) and reading starts again, so that no
 value is guessed or lost. Memory stays at a few blocks whatever the size.
 """
 
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
+from pyarrow import compute
 from tqdm import tqdm
 
 from pipeline.errors import Problem, nearest
@@ -108,12 +108,16 @@ def _blocks(found: list[Path], types: Types, columns: list[str] | None) -> Itera
         raise Problem(f"{found[0]}: a header and no rows")
 
 
-def _csv(file: Path, types: Types, names: list[str], bar: Any = None) -> Iterator[pa.RecordBatch]:
-    header = _header(file)
+def _csv(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[pa.RecordBatch]:
+    header = _first(file).schema.names
     _same(header, types, file)
+    before = bar.n
     try:
-        with _open(file, types, names, bar) as reader:
-            yield from reader
+        with pa.OSFile(str(file)) as raw, _open(_stream(raw, file), types, names) as reader:
+            for batch in reader:
+                _no_null_bytes(batch)
+                yield batch
+                bar.update(before + raw.tell() - bar.n)
     except (pa.ArrowInvalid, OSError) as error:
         raise _explain(file, str(error), types, header) from None
 
@@ -129,23 +133,28 @@ def _same(names: list[str], types: Types, file: Path) -> None:
         )
 
 
-def _header(file: Path) -> list[str]:
-    try:
-        with _open(file, {}, None, None) as reader:
-            names: list[str] = reader.schema.names
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _explain(file, str(error), {}, []) from None
-    _check_header(file, names)
-    return names
+def _no_null_bytes(batch: pa.RecordBatch) -> None:
+    for column in batch.columns:
+        text = column.dictionary if pa.types.is_dictionary(column.type) else column
+        if (
+            pa.types.is_string(text.type)
+            and compute.any(compute.match_substring(text, "\0")).as_py()
+        ):
+            raise OSError("null bytes: this is not a text file, or it is UTF-16")
 
 
-def _open(file: Path, types: Types, names: list[str] | None, bar: Any) -> pc.CSVStreamingReader:
+def _open(stream: Any, types: Types, names: list[str] | None) -> pc.CSVStreamingReader:
     return pc.open_csv(
-        pa.PythonFile(_Text(file, bar), mode="r"),
+        stream,
         pc.ReadOptions(block_size=BLOCK_BYTES),
         pc.ParseOptions(newlines_in_values=True),
         pc.ConvertOptions(column_types=types, strings_can_be_null=True, include_columns=names),
     )
+
+
+def _stream(raw: pa.OSFile, file: Path) -> Any:
+    kind = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix)
+    return pa.CompressedInputStream(raw, kind) if kind else raw
 
 
 def _explain(file: Path, error: str, types: Types, header: list[str]) -> Exception:
@@ -166,29 +175,6 @@ def _explain(file: Path, error: str, types: Types, header: list[str]) -> Excepti
     return Problem(f"{file}: cannot be read: {error[:200]}")
 
 
-class _Text(io.RawIOBase):
-    """The bytes of a text file, unpacked; a null byte is a `Problem`."""
-
-    def __init__(self, file: Path, bar: Any) -> None:
-        super().__init__()
-        self.file, self.bar, self.done = file, bar, 0
-        self.raw = pa.OSFile(str(file))
-        kind = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix)
-        self.stream = pa.CompressedInputStream(self.raw, kind) if kind else self.raw
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        block: bytes = self.stream.read(size)
-        if b"\0" in block:
-            raise OSError("null bytes: this is not a text file, or it is UTF-16")
-        if self.bar is not None:
-            self.bar.update(self.raw.tell() - self.done)
-            self.done = self.raw.tell()
-        return block
-
-
 def _parquet(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[pa.RecordBatch]:
     try:
         categories = [name for name in names if types[name] == CATEGORY]
@@ -203,19 +189,30 @@ def _parquet(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[p
 
 def _infer(file: Path) -> Types:
     """Names and plain types of the columns, from the first block of the file."""
-    try:
-        if file.name.endswith(CSV):
-            with _open(file, {}, None, None) as reader:
-                names, first = reader.schema.names, next(iter(reader), None)
-                _check_header(file, names)
-                first = first or pa.RecordBatch.from_pylist([], schema=reader.schema)
-        else:
+    if file.name.endswith(CSV):
+        first = _first(file)
+    else:
+        try:
             table = pq.ParquetFile(file)
             first = next(table.iter_batches(BLOCK_ROWS), None)
-            first = first or pa.RecordBatch.from_pylist([], schema=table.schema_arrow)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise Problem(f"{file}: cannot be read as Parquet: {str(error)[:200]}") from None
+        first = first or pa.RecordBatch.from_pylist([], schema=table.schema_arrow)
+    return {name: _plain(file, name, first.column(name)) for name in first.schema.names}
+
+
+def _first(file: Path) -> pa.RecordBatch:
+    """The first block of a CSV, its header checked."""
+    with file.open("rb") as start:
+        if start.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise Problem(f"{file}: UTF-16; convert it: iconv -f utf-16 -t utf-8 OLD > NEW")
+    try:
+        with pa.OSFile(str(file)) as raw, _open(_stream(raw, file), {}, None) as reader:
+            _check_header(file, reader.schema.names)
+            empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
+            return next(iter(reader), empty)
     except (pa.ArrowInvalid, OSError) as error:
         raise _explain(file, str(error), {}, []) from None
-    return {name: _plain(file, name, first.column(name)) for name in first.schema.names}
 
 
 def _check_header(file: Path, names: list[str]) -> None:
@@ -224,6 +221,8 @@ def _check_header(file: Path, names: list[str]) -> None:
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise Problem(f"{file}: column {twice[0]!r} stands {names.count(twice[0])} times")
+    if any("\0" in name for name in names):
+        raise Problem(f"{file}: null bytes: this is not a text file, or it is UTF-16")
     if "" in names:
         raise Problem(f"{file}: column {names.index('') + 1} has no name in the header")
 
