@@ -1,0 +1,30 @@
+.PHONY: help demo test lint bench sample
+VENV ?= .venv
+DEMO ?= $(or $(TMPDIR),/tmp)/ml-cicd-demo
+PROJECT = {{cookiecutter.project_slug}}
+NEEDS = requirements-test.txt $(PROJECT)/requirements.txt
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+help:  ## what there is to say
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+$(VENV)/ready: $(NEEDS)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -q -r requirements-test.txt
+	touch $@
+
+demo: $(VENV)/ready  ## generate a project, train its model, show the scores
+	@./demo.sh "$(DEMO)"
+
+test: $(VENV)/ready  ## everything: about a quarter of an hour on two cores
+	python -m pytest -q
+
+lint: $(VENV)/ready  ## style, types and YAML, of the template and of what it generates
+	ruff check . && ruff format --check .
+	cd "$(PROJECT)" && mypy pipeline && yamllint .
+
+bench: $(VENV)/ready  ## the figures, each beside its reference: the better part of an hour
+	python benchmarks/run.py
+
+sample:  ## make the sample data anew, byte for byte
+	python benchmarks/loans.py 10000 "$(PROJECT)/data/raw/sample.csv"

@@ -1,0 +1,140 @@
+"""Killed at any moment: no half output, no orphan, and the same weights in the end."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from shell import BIN, dvc, run
+from trained import Copy
+
+MODEL = "models/model.safetensors"
+PATH = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def start(project: Path, *command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=project, env=PATH | dict(os.environ) | PATH,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(path: Path, changed_after: float = 0, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists() or path.stat().st_mtime <= changed_after:
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(trained_copy: Path) -> None:
+    whole = md5(trained_copy / MODEL)
+    (trained_copy / MODEL).unlink()
+    checkpoint = trained_copy / "models/checkpoint.safetensors"
+    epochs = []
+    for pause in (0.0, 0.13, 0.31, 0.05, 0.21):
+        before = checkpoint.stat().st_mtime if checkpoint.exists() else 0
+        process = start(trained_copy, "pipeline.train")
+        wait_for(checkpoint, before)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (trained_copy / MODEL).exists()
+        epochs.append(_epoch(checkpoint))
+    assert epochs == sorted(set(epochs)), "every run must get further than the one before"
+    said = run(sys.executable, "-m", "pipeline.train", cwd=trained_copy)
+    assert f"resuming after epoch {epochs[-1]}" in said
+    assert md5(trained_copy / MODEL) == whole
+    assert not checkpoint.exists()
+
+
+def _epoch(checkpoint: Path) -> int:
+    import json
+
+    from safetensors import safe_open
+
+    with safe_open(checkpoint, "np") as file:
+        return len(json.loads(file.metadata()["about"])["history"])
+
+
+def test_a_checkpoint_of_other_settings_is_not_resumed(trained_copy: Path) -> None:
+    process = start(trained_copy, "pipeline.train")
+    checkpoint = trained_copy / "models/checkpoint.safetensors"
+    wait_for(checkpoint)
+    process.kill()
+    process.wait()
+    params = yaml.safe_load((trained_copy / "params.yaml").read_text())
+    params["train"] |= {"lr": 0.01, "epochs": 1}
+    (trained_copy / "params.yaml").write_text(yaml.safe_dump(params))
+    assert "resuming" not in run(sys.executable, "-m", "pipeline.train", cwd=trained_copy)
+
+
+@pytest.mark.parametrize("stage", ["prepare", "validate", "evaluate"])
+def test_a_killed_stage_leaves_no_half_output(stage: str, trained_copy: Path) -> None:
+    begin = time.monotonic()
+    run(sys.executable, "-m", f"pipeline.{stage}", cwd=trained_copy)
+    length = time.monotonic() - begin
+    names = yaml.safe_load((trained_copy / "dvc.lock").read_text())["stages"][stage]["outs"]
+    outs = [trained_copy / out["path"] for out in names]
+    whole = {path: _content(path) for path in outs if path.name != "cost.json"}
+    for i in range(6):
+        for path in whole:
+            if path.is_file():
+                path.unlink()
+        process = start(trained_copy, f"pipeline.{stage}")
+        time.sleep(length * (0.4 + 0.1 * i))
+        process.kill()
+        process.wait()
+        for path, content in whole.items():
+            if path.is_file():
+                assert _content(path) == content, f"{path.name} is half written"
+
+
+def _content(path: Path) -> object:
+    if path.suffix == ".parquet":
+        return pq.read_table(path)
+    return path.read_bytes() if path.is_file() else None
+
+
+def test_terminating_dvc_ends_the_training_too(trained_copy: Path) -> None:
+    params = yaml.safe_load((trained_copy / "params.yaml").read_text())
+    params["train"] |= {"epochs": 10_000, "patience": 10_000}
+    (trained_copy / "params.yaml").write_text(yaml.safe_dump(params))
+    process = start(trained_copy, "dvc", "repro")
+    checkpoint = trained_copy / "models/checkpoint.safetensors"
+    wait_for(checkpoint)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert any("pipeline.train" in " ".join(child.cmdline()) for child in children)
+    process.send_signal(signal.SIGTERM)
+    process.wait(10)
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive, [child.cmdline() for child in alive]
+    assert len(gone) == len(children)
+    assert not (trained_copy / MODEL).exists()
+
+
+def test_a_forced_run_and_a_clone_give_the_same_bytes(trained_copy: Path, copy_of: Copy) -> None:
+    clone = copy_of(trained_copy).parent / "a clone"
+    run("git", "clone", "-q", str(trained_copy), str(clone), cwd=trained_copy)
+    dvc("repro", "--force", cwd=clone, env={"OMP_NUM_THREADS": "1"})
+    assert _outputs(clone) == _outputs(trained_copy)
+    assert run("git", "status", "--porcelain", cwd=clone).split() in (
+        [], ["M", "dvc.lock", "M", "metrics/cost.json"]
+    )  # fmt: skip
+
+
+def _outputs(project: Path) -> dict[str, str]:
+    stages = yaml.safe_load((project / "dvc.lock").read_text())["stages"].values()
+    outs = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+    assert outs.pop("metrics/cost.json")
+    return outs
