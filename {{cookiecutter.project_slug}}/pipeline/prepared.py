@@ -29,18 +29,24 @@ def rows(side: str) -> int:
 
 def column(name: str, sides: tuple[str, ...] = SIDES) -> pd.Series:
     """One column of the sides, one after the other; text with few values is a category."""
-    tables = [pq.read_table(_there(side), columns=[name]) for side in sides]
+    tables = [_read(side, [name]) for side in sides]
     return to_pandas(pa.concat_tables(tables))[name]
 
 
 def frame(side: str, columns: list[str] | None = None) -> pd.DataFrame:
     """One side of the split as a DataFrame of shape (rows, columns)."""
-    return to_pandas(pq.read_table(_there(side), columns=columns))
+    return to_pandas(_read(side, columns))
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """An Arrow table as pandas, dates as datetime64, dictionaries as categories."""
     return table.to_pandas(self_destruct=True, split_blocks=True)
+
+
+def _read(side: str, columns: list[str] | None) -> pa.Table:
+    # pq.read_table goes through datasets: a fifth more time for a single file
+    table = pq.ParquetFile(_there(side)).read(columns)
+    return table.select(columns) if columns else table
 
 
 def _schema(side: str) -> pa.Schema:

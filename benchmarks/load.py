@@ -1,0 +1,27 @@
+"""Loading the prepared data, as every later stage does, beside reading the CSV again."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from measure import Row, by_cpu, compare
+from workspace import ROWS, SIZE, prepared_loans
+
+from pipeline import prepared
+
+
+def parquet(folder: Path) -> Callable[[], Any]:
+    os.chdir(folder)
+    return lambda: [prepared.frame(side) for side in prepared.SIDES]
+
+
+def csv(folder: Path) -> Callable[[], Any]:
+    return lambda: pd.read_csv(folder / "loans.csv")
+
+
+def rows() -> Iterator[Row]:
+    folder = prepared_loans(ROWS)
+    ours, theirs = compare(5, (parquet, folder), (csv, folder))
+    yield by_cpu(f"load the prepared data, {SIZE}", "pandas.read_csv", ours, theirs, 0.45)
