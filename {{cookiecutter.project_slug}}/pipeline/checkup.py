@@ -104,7 +104,7 @@ def conflicts(pointers: Iterable[str], unmerged: Iterable[str]) -> dict[str, Not
         if not marks:
             continue
         mend = f"edit {path}"
-        if path == "dvc.lock":  # nobody can merge hashes; the run cache has both sides' runs
+        if path == "dvc.lock":  # nobody can merge hashes
             mend = "git checkout --ours" if path in unmerged else "rm"
             mend += " dvc.lock && dvc repro"
         notes[path] = fail("conflict", f"{path}:{marks[0]}: conflict marker", mend)

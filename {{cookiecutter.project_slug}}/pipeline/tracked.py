@@ -134,7 +134,8 @@ def _verdicts(
         says = "would be lost: committed, not pushed" if fails else "not pushed yet"
         yield "FAIL" if fails else "warn", says, "dvc push"
     elif not found and held:
-        yield "note", "in the storage, not here", "dvc pull"
+        ran = Path(LOCK).exists()  # before, `dvc pull` misses the outputs and fails
+        yield "note", "in the storage, not here", "dvc pull" if ran else f"dvc pull {one.target}"
     elif not found and one.push and not storage:
         yield "warn", "not in the cache; the storage was not asked", "dvc pull"
     elif not found:
