@@ -79,7 +79,7 @@ class Model(Strict):
 
     hidden: Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)]
     members: Annotated[int, Field(ge=1, le=64)] | Literal["auto"]
-    bins: Annotated[int, Field(ge=0, le=256)]
+    bins: Annotated[int, Field(ge=0, le=256)] | Literal["auto"]
     embedding: Annotated[int, Field(ge=1, le=256)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
 

@@ -35,17 +35,21 @@ class Plan(NamedTuple):
     """What `auto` comes to for so many training rows."""
 
     members: int
+    bins: int
     batch: int
     epochs: int
 
 
 def plan(params: config.Params, rows: int) -> Plan:
     """Few rows: more members, small batches, many epochs; many rows the other way round."""
-    members = 8 if rows < 5_000 else 4 if rows < 100_000 else 1
-    batch = int(np.clip(2 ** round(np.log2(max(1, rows / 32))), 32, 2048))
-    epochs = int(np.clip(400_000 // rows, 4, 100))
-    wanted = params.model.members, params.train.batch_size, params.train.epochs
-    auto = members, batch, epochs
+    auto = Plan(
+        members=8 if rows < 5_000 else 4 if rows < 100_000 else 1,
+        bins=0 if rows < 1_000 else 24,
+        batch=int(np.clip(2 ** round(np.log2(max(1, rows / 32))), 32, 2048)),
+        epochs=int(np.clip(400_000 // rows, 4, 100)),
+    )
+    shape, knobs = params.model, params.train
+    wanted = shape.members, shape.bins, knobs.batch_size, knobs.epochs
     return Plan(*(a if w == "auto" else w for w, a in zip(wanted, auto, strict=True)))
 
 
@@ -64,7 +68,7 @@ def train(params: config.Params) -> tuple[Model, Model, History]:
     device = pick_device(params.train.device)
     todo = plan(params, len(answers))
     torch.manual_seed(params.train.seed)
-    pieces = cut(inputs.numbers, params.model.bins)
+    pieces = cut(inputs.numbers, todo.bins)
     shape = {**params.model.model_dump(exclude={"bins"}), "members": todo.members}
     network = Network(spec, **shape, pieces=len(pieces[0]))
     network.piece_of, network.piece_from, network.piece_scale = pieces
