@@ -50,6 +50,9 @@ def check(args: argparse.Namespace) -> None:
 
     Raises `Problem` (exit 2) that lists all mistakes, or (exit 1) what is wrong with the file.
     """
+    if not Path(args.file).exists():
+        near = [str(one) for one in Path(args.file).parent.glob("*")]
+        raise Problem(f"{args.file}: no such file{nearest(args.file, near)}", 2)
     names = raw.types(args.file)
     wrong, taken = [], dict[str, str]()
     for part in PARTS:

@@ -14,7 +14,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from pipeline import config
 from pipeline.errors import Problem
 
-PLAIN = re.compile(r"[^\W\d][\w./-]*( [^\W\d][\w./-]*)*")
+PLAIN = re.compile(r"[^\W\d][\w./\[\]-]*( [^\W\d][\w./-]*)*")
 WORDS = {"yes", "no", "on", "off", "true", "false", "null"}  # no text to YAML 1.1
 
 
