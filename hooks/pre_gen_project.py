@@ -34,6 +34,7 @@ OF_PACKAGES = {
 UNSEEN = {
     "Cc": "a control character",
     "Cf": "an invisible character",
+    "Cn": "a code without a character",
     "Cs": "half a character",
     "Zl": "a line break",
     "Zp": "a line break",

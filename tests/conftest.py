@@ -12,9 +12,12 @@ from cookiecutter.main import cookiecutter
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "{{cookiecutter.project_slug}}"
-LEFTOVERS = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.tmp")
+LEFTOVERS = shutil.ignore_patterns(
+    ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.tmp"
+)
 
 Generate = Callable[..., Path]
+pytest_plugins = ["s3", "trained"]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -38,6 +41,9 @@ def _apart(tmp_path_factory: pytest.TempPathFactory) -> None:
         del os.environ[name]
     os.environ |= {
         "COOKIECUTTER_CONFIG": str(home / "cookiecutter.yaml"),
+        "DVC_GLOBAL_CONFIG_DIR": str(home),
+        "DVC_SYSTEM_CONFIG_DIR": str(home),
+        "DVC_SITE_CACHE_DIR": str(home / "dvc"),
         "DVC_NO_ANALYTICS": "1",
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -53,7 +59,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = ROOT / name
         copying = shutil.copy if source.is_file() else shutil.copytree
         copying(source, copy / name, **({} if source.is_file() else {"ignore": LEFTOVERS}))
-    for command in (["init", "-q", "-b", "main"], ["add", "-Af"], ["commit", "-qm", "One"]):
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "One"]):
         subprocess.run(["git", *command], cwd=copy, check=True)
     return copy
 
@@ -64,7 +70,9 @@ def generate(template: Path) -> Generate:
 
     def project(folder: Path, **prompts: str) -> Path:
         return Path(
-            cookiecutter(str(template), no_input=True, extra_context=prompts, output_dir=str(folder))
+            cookiecutter(
+                str(template), no_input=True, extra_context=prompts, output_dir=str(folder)
+            )
         )
 
     return project

@@ -1,0 +1,199 @@
+"""What a generated project consists of, and that its files are sound where they stand."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+from conftest import FOLDER, ROOT, Generate, tree
+from dvc.config import Config
+
+FILES = """
+.dvc/.gitignore
+.dvc/config
+.dvcignore
+.gitattributes
+.gitignore
+.python-version
+.yamllint.yaml
+LICENSE
+Makefile
+README.md
+data/raw/sample.csv
+data/reference/profile.json
+docs/evaluation.png
+dvc.yaml
+gates.yaml
+mypy.ini
+params.yaml
+pyproject.toml
+requirements.txt
+ruff.toml
+schema.yaml
+
+pipeline/__init__.py
+pipeline/adopt.py
+pipeline/arguments.py
+pipeline/baseline.py
+pipeline/checkpoint.py
+pipeline/checks.py
+pipeline/checkup.py
+pipeline/config.py
+pipeline/contract.py
+pipeline/cost.py
+pipeline/doctor.py
+pipeline/edits.py
+pipeline/errors.py
+pipeline/evaluate.py
+pipeline/features.py
+pipeline/findings.py
+pipeline/gate.py
+pipeline/git.py
+pipeline/infer.py
+pipeline/model.py
+pipeline/network.py
+pipeline/optimizer.py
+pipeline/pictures.py
+pipeline/plots.py
+pipeline/prepare.py
+pipeline/prepared.py
+pipeline/profile.py
+pipeline/raw.py
+pipeline/scores.py
+pipeline/slices.py
+pipeline/split.py
+pipeline/stage.py
+pipeline/storage.py
+pipeline/tracked.py
+pipeline/train.py
+pipeline/trial.py
+pipeline/validate.py
+
+tests/code/test_config.py
+tests/code/test_model.py
+tests/code/test_scores.py
+tests/conftest.py
+tests/model/critical_cases.csv
+tests/model/test_behaviour.py
+"""
+
+FILES_OF = {
+    "local": [],
+    "s3": ["data/raw/.gitignore", "data/raw/sample.csv.dvc"],
+}
+
+JINJA = re.compile(rb"\{\{[^{}]*cookiecutter|\{%-? ")
+NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\\x00-\x1f]|[ .]$')
+
+
+def in_place(*command: str, folder: Path = ROOT / FOLDER) -> None:
+    """Run a linter of this environment where the template stands, leaving no cache in it."""
+    caches = {"RUFF_NO_CACHE": "true", "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache")}
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=os.environ | caches,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("remote", ["local", "s3"])
+def test_exactly_these_files(generate: Generate, tmp_path: Path, remote: str) -> None:
+    project = generate(tmp_path, dvc_remote=remote)
+    assert sorted(tree(project)) == sorted(FILES.split() + FILES_OF[remote])
+
+
+def test_no_jinja_is_left(project: Path) -> None:
+    assert not [name for name, content in tree(project).items() if JINJA.search(content)]
+
+
+def test_few_files_hold_jinja(template: Path) -> None:
+    files = tree(template / FOLDER)
+    assert len([name for name, content in files.items() if JINJA.search(content)]) <= 6
+
+
+def test_same_names_on_every_system(project: Path) -> None:
+    names = [PurePosixPath(name) for name in tree(project)]
+    assert not [name for name in names if any(map(NOT_ON_WINDOWS.search, name.parts))]
+    assert len({str(name).lower() for name in names}) == len(names)
+
+
+def test_the_sample_is_the_one_that_dvc_tracks(generate: Generate, tmp_path: Path) -> None:
+    project = generate(tmp_path, dvc_remote="s3")
+    sample = (project / "data/raw/sample.csv").read_bytes()
+    md5 = hashlib.md5(sample).hexdigest()
+    tracked = yaml.safe_load((project / "data/raw/sample.csv.dvc").read_text())
+    assert tracked["outs"] == [
+        {"md5": md5, "size": len(sample), "hash": "md5", "path": "sample.csv"}
+    ]
+    assert (project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).read_bytes() == sample
+
+
+def storage(project: Path) -> str:
+    """The URL that DVC itself reads from the project's settings, after checking all of them."""
+    settings = Config(str(project / ".dvc"))
+    wanted = {"analytics": False, "autostage": True, "remote": "storage"}
+    assert settings["core"].items() >= wanted.items()
+    assert settings["remote"]["storage"]["verify"] is True
+    return str(settings["remote"]["storage"]["url"])
+
+
+def test_dvc_keeps_data_beside_the_project(project: Path) -> None:
+    assert Path(storage(project)).resolve() == project.with_name("credit-risk-storage")
+
+
+@pytest.mark.parametrize(
+    ("answers", "url"),
+    [
+        ({}, "s3://credit-risk-storage/dvc"),
+        ({"s3_bucket": "ours", "s3_prefix": "a/b"}, "s3://ours/a/b"),
+        ({"s3_bucket": "ours", "s3_prefix": ""}, "s3://ours"),
+    ],
+)
+def test_dvc_keeps_data_in_the_bucket(
+    generate: Generate, tmp_path: Path, answers: dict[str, str], url: str
+) -> None:
+    assert storage(generate(tmp_path, dvc_remote="s3", **answers)) == url
+
+
+def test_the_python_passes_ruff_in_place() -> None:
+    in_place("ruff", "check", folder=ROOT)
+    in_place("ruff", "format", "--check", folder=ROOT)
+
+
+def test_the_python_passes_mypy_in_place() -> None:
+    in_place("mypy")
+
+
+def test_the_hooks_pass_mypy_in_place() -> None:
+    for hook in sorted((ROOT / "hooks").glob("*.py")):
+        in_place("mypy", "--config-file=", "--strict", str(hook))
+
+
+def test_the_yaml_passes_yamllint_in_place() -> None:
+    in_place("yamllint", "--strict", ".")
+
+
+def test_the_toml_is_valid_in_place() -> None:
+    for path in (ROOT / FOLDER).glob("*.toml"):
+        tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def test_requirements_pin_what_the_project_needs(project: Path) -> None:
+    pins = dict(
+        line.lower().replace("_", "-").split("==")
+        for line in (project / "requirements.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
+    wanted = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    for need in wanted["dependencies"] + wanted["optional-dependencies"]["dev"]:
+        name, _, least = need.lower().partition(">=")
+        pinned = pins[name.partition("[")[0]].split(".")
+        assert [int(part) for part in pinned[:2]] >= [int(part) for part in least.split(".")], need
