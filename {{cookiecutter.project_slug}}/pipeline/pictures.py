@@ -36,7 +36,7 @@ def sheet(tables: dict[str, pd.DataFrame], title: str, path: Path) -> None:
 
 
 def _training(axes: Axes, table: pd.DataFrame) -> None:
-    axes.plot(table["epoch"], table["loss"], color=GREY, label="train")
+    axes.plot(table["epoch"], table["train_loss"], color=GREY, label="train")
     axes.plot(table["epoch"], table["val_loss"], color=BLUE, label="validation")
     best = table.loc[table["val_loss"].idxmin()]
     axes.axvline(best["epoch"], color=ORANGE, lw=1, ls=":", label="kept")

@@ -24,7 +24,7 @@ def _entry(name: str, x: str, y: str | list[str], labels: str, template: str = "
     return {f"plots/{name}.csv": {**about, "template": template}}
 
 
-TRAINING = _entry("training", "epoch", ["loss", "val_loss"], "Training|Epoch|Loss")
+TRAINING = _entry("training", "epoch", ["train_loss", "val_loss"], "Training|Epoch|Loss")
 ROC = _entry("test/roc", "fpr", "tpr", "ROC|False positive rate|True positive rate", "simple")
 PR = _entry("test/pr", "recall", "precision", "Precision and recall|Recall|Precision", "simple")
 CALIBRATION = _entry("test/calibration", "predicted", "actual",
@@ -33,7 +33,7 @@ CONFUSION = _entry(
     "test/confusion", "actual", "predicted", "Confusion|Actual|Predicted", "confusion"
 )
 IMPORTANCE = _entry("test/importance", "loss", "column",
-                    "Permutation importance|Score lost when shuffled|Column", "bar_horizontal")  # fmt: skip
+                    "Permutation importance|Score lost when shuffled|Column", "bar_horizontal_sorted")  # fmt: skip
 PREDICTED = _entry(
     "test/predicted", "actual", "predicted", "Predictions|Actual|Predicted", "scatter"
 )

@@ -130,7 +130,7 @@ def fit(
                 total += loss.detach() * len(batch.answers)
                 bar.update()
             done += 1
-            row = {"epoch": done, "loss": float(total) / len(order)}
+            row = {"epoch": done, "train_loss": float(total) / len(order)}
             optimizer.swap()
             row |= _validate(network, val, spec, loss_of)
             _finite(row)
@@ -196,7 +196,7 @@ def _validate(
 def _finite(row: dict[str, float]) -> None:
     if not np.isfinite(list(row.values())).all():
         raise Problem(
-            f"the loss is {row['loss']} in epoch {row['epoch']}; a smaller train.lr may help: "
+            f"the loss is {row['train_loss']} in epoch {row['epoch']}; a smaller train.lr may help: "
             f"dvc exp run -S train.lr=..."
         )
 
@@ -258,7 +258,8 @@ def main() -> None:
     model.save(fitted, model.MODEL)
     with stage.replacing("plots/training.csv") as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False, float_format="%.6g")
-    summary = {"epochs": len(history), "best_epoch": best.pop("epoch"), **best}
+    losses = {name: round(best[name], 6) for name in ("train_loss", "val_loss")}
+    summary = {"epochs": len(history), "best_epoch": best["epoch"], **losses}
     stage.write_json("metrics/training.json", summary)
     checkpoint.PATH.unlink(missing_ok=True)
     print("trained: " + ", ".join(f"{name} {value:.6g}" for name, value in summary.items()))
