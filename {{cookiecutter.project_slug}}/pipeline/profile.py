@@ -29,7 +29,7 @@ def describe(column: pd.Series) -> Profile:
         return {**about, "levels": top, "other": int(levels[LEVELS:].sum())}
     values = _sorted(column)
     if not len(values):
-        return {**about, "edges": [], "counts": [0, about["missing"]]}
+        return {**about, "edges": [], "counts": [0, len(column)]}
     percentiles = values[np.linspace(0, len(values) - 1, 101).round().astype(int)]
     edges = np.unique(percentiles[100 // BINS : 100 : 100 // BINS])
     return {
@@ -40,7 +40,7 @@ def describe(column: pd.Series) -> Profile:
         "std": float(values.std()),
         "percentiles": percentiles.tolist(),
         "edges": edges.tolist(),
-        "counts": [*_binned(values, edges), about["missing"]],
+        "counts": [*_binned(values, edges), len(column) - len(values)],
     }
 
 
@@ -88,12 +88,12 @@ def kind_of(column: pd.Series) -> str:
 
 
 def _sorted(column: pd.Series) -> np.ndarray:
-    """The column's values as sorted float64, without the missing ones; dates as days."""
+    """The column's finite values as sorted float64; dates as days since 1970."""
     if kind_of(column) == "date":
         days = column.dropna().dt.as_unit("s").astype("int64") / 86400
         return np.sort(days.to_numpy(np.float64))
     values = np.sort(column.to_numpy(np.float64, na_value=np.nan))  # NaN sorts last
-    return values[: np.searchsorted(values, np.nan)]
+    return values[np.searchsorted(values, -np.inf, "right") : np.searchsorted(values, np.inf)]
 
 
 def _binned(values: np.ndarray, edges: np.ndarray) -> list[int]:
@@ -117,7 +117,8 @@ def _kolmogorov_smirnov(reference: Profile, values: np.ndarray) -> Profile:
         return {"ks": 1.0, "ks_p": 0.0}
     points, first = np.unique(reference["percentiles"], return_index=True)
     last = (np.append(first[1:], 101) - 1) / 100  # share of the reference up to each point
-    distance = float(np.abs(np.searchsorted(values, points, side="right") / len(values) - last).max())
+    now = np.searchsorted(values, points, side="right") / len(values)
+    distance = float(np.abs(now - last).max())
     scale = np.sqrt(before * len(values) / (before + len(values)))
     return {"ks": distance, "ks_p": float(kolmogorov(distance * scale))}
 

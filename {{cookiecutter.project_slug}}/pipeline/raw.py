@@ -134,13 +134,13 @@ def _same(names: list[str], types: Types, file: Path) -> None:
 
 
 def _no_null_bytes(batch: pa.RecordBatch) -> None:
-    for column in batch.columns:
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
         text = column.dictionary if pa.types.is_dictionary(column.type) else column
         if (
             pa.types.is_string(text.type)
             and compute.any(compute.match_substring(text, "\0")).as_py()
         ):
-            raise OSError("null bytes: this is not a text file, or it is UTF-16")
+            raise OSError(f"null bytes in column {name!r}: this is no text file, or it is UTF-16")
 
 
 def _open(stream: Any, types: Types, names: list[str] | None) -> pc.CSVStreamingReader:
