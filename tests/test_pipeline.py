@@ -157,7 +157,7 @@ def test_a_knob_changes_the_stages_that_name_it(trained_copy: Path) -> None:
     for knob, value in OTHER.items():
         set_knob(trained_copy, knob, value)
         with Repo(str(trained_copy)) as repo:
-            changed = set(repo.status())
+            changed = {name.rpartition(":")[2] for name in repo.status()}
         assert changed == {s for s in STAGES if knob in stages[s]["reads"]}, knob
         (trained_copy / "params.yaml").write_text(before)
 
@@ -200,7 +200,7 @@ def test_a_threshold_runs_evaluate_and_no_more(trained_copy: Path) -> None:
     assert after["recall"] > before["recall"]
     assert after["roc_auc"] == before["roc_auc"]
     difference = dvc_json("metrics", "diff", cwd=trained_copy)
-    assert "roc_auc" not in difference["diff"]["metrics/quality.json"]
+    assert "roc_auc" not in difference["metrics/quality.json"]
 
 
 def test_bad_data_stops_before_training(trained_copy: Path) -> None:
@@ -235,5 +235,6 @@ def test_a_hostile_pickle_is_refused_and_not_run(trained_copy: Path, path: str) 
 
 def test_nothing_that_could_run_a_pickle_is_in_the_code(trained: Path) -> None:
     code = "".join(path.read_text() for path in (trained / "pipeline").glob("*.py"))
-    for word in ("import pickle", "joblib", "torch.load", "yaml.load(", "eval(", "shell=True"):
-        assert word not in code.replace(".eval()", ""), word
+    assert 'typ="unsafe"' not in code
+    for word in ("import pickle", "joblib", "torch.load", "import yaml", "exec(", "shell=True"):
+        assert word not in code, word

@@ -24,7 +24,7 @@ def evaluate(params: config.Params) -> dict[str, Any]:
     start = time.perf_counter()
     knobs, fitted, plain = params.evaluate, model.load(), model.load(model.BASELINE)
     test = prepared.frame("test")
-    _check(params.data.protected, list(test))
+    _check(params.data.protected, list(map(str, test)))
     task = fitted.spec["task"]
     truth = features.answers(test[fitted.spec["target"]], fitted.spec)
     guess, beside = fitted.score(test), plain.score(test)

@@ -62,7 +62,7 @@ def learn(train: pd.DataFrame, data: Data) -> Spec:
     """
     numbers: list[Number] = []
     categories: list[Category] = []
-    for name in features(data, list(train)):
+    for name in features(data, list(map(str, train))):
         column = train[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             counts = column.value_counts()
@@ -151,7 +151,7 @@ def _is_number(column: pd.Series) -> bool:
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
     if name not in frame:
-        raise Problem(f"column {name!r} is missing{nearest(name, frame)}")
+        raise Problem(f"column {name!r} is missing{nearest(name, map(str, frame))}")
     return frame[name]
 
 

@@ -13,7 +13,7 @@ class Finding(NamedTuple):
 
     check: str
     column: str
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple has a method of this name
     share: float
     examples: list[str]
     says: str = ""

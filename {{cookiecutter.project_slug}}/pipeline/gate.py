@@ -70,12 +70,18 @@ def judge(gates: Gates, quality: dict[str, Any]) -> list[Judgement]:
                 2,
             )
         value = known[metric]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
             raise Problem(f"{QUALITY}: {metric} is {value!r}; want a finite number", 2)
         low = -math.inf if limit.min is None else limit.min
         high = math.inf if limit.max is None else limit.max
         says = " and ".join(
-            f"{sign} {bound:g}" for sign, bound in ((">=", low), ("<=", high)) if math.isfinite(bound)
+            f"{sign} {bound:g}"
+            for sign, bound in ((">=", low), ("<=", high))
+            if math.isfinite(bound)
         )
         judged.append(Judgement("performance", metric, value, says, low <= value <= high))
     return judged

@@ -16,7 +16,14 @@ from pipeline.features import FIRST, Spec
 
 
 class Network(nn.Module):
-    """`forward(numbers (n, N) float32, codes (n, C) int64)` gives logits (n, members, outputs)."""
+    """A classifier or regressor of rows as `pipeline.features` encodes them."""
+
+    lacking: Tensor  # columns whose gaps are an input of their own
+    piece_of: Tensor  # the column of every piece
+    piece_from: Tensor
+    piece_scale: Tensor
+    temperature: Tensor
+    starts: Tensor  # where each category's levels start in linear_levels
 
     def __init__(
         self,
@@ -47,10 +54,9 @@ class Network(nn.Module):
         for weights in (*self.linear.parameters(), *self.linear_levels.parameters()):
             nn.init.zeros_(weights)
 
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(count, min(embedding, (count + 1) // 2)) for count in levels if hidden
-        )
-        width = plain + pieces + sum(table.embedding_dim for table in self.embeddings)
+        widths = [min(embedding, (count + 1) // 2) for count in levels if hidden]
+        self.embeddings = nn.ModuleList(map(nn.Embedding, levels, widths))
+        width = plain + pieces + sum(widths)
         self.layers = nn.ModuleList()
         for i, size in enumerate(hidden):
             self.layers.append(Shared(width, size, self.members, first=i == 0))
@@ -58,6 +64,7 @@ class Network(nn.Module):
         self.head = nn.Parameter(torch.zeros(self.members, width, outputs)) if hidden else None
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        """Numbers (n, N) float32, NaN where missing, and codes (n, C) to (n, members, outputs)."""
         lacking = numbers.isnan()
         filled = torch.where(lacking, 0.0, numbers)
         plain = torch.cat([filled, lacking[:, self.lacking].to(filled.dtype)], 1)
@@ -95,7 +102,7 @@ class Shared(nn.Module):
             self.scale_out = nn.Parameter(torch.ones(members, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs) or (n, members, inputs) to (n, members, outputs); without members (n, outputs)."""
+        """(n, [members,] inputs) to (n, members, outputs), or (n, outputs) without members."""
         if self.members == 1:
             return F.linear(x, self.weight, self.bias[0])
         x = x.unsqueeze(1) if x.dim() == 2 else x
@@ -107,11 +114,15 @@ def cut(numbers: np.ndarray, bins: int) -> list[Tensor]:
 
     They are the buffers piece_of, piece_from and piece_scale of a network.
     """
-    of, low, scale = [], [], []
+    of: list[int] = []
+    low: list[float] = []
+    scale: list[float] = []
     for i in range(numbers.shape[1] if bins else 0):
         values = numbers[:: max(1, len(numbers) // 100_000), i]
         values = values[~np.isnan(values)]
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1))) if len(values) else []
+        if not len(values):
+            continue
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
         if len(edges) < 3:
             continue  # the number itself says as much
         of += [i] * (len(edges) - 1)

@@ -27,8 +27,8 @@ def sheet(tables: dict[str, pd.DataFrame], title: str, path: Path) -> None:
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(TITLES.get(name, name), fontsize=9)
-        axes.xaxis.label.set_size(8)
-        axes.yaxis.label.set_size(8)
+        axes.xaxis.label.set_fontsize(8)
+        axes.yaxis.label.set_fontsize(8)
         PANELS[name](axes, tables[name])
     FigureCanvasAgg(figure)
     with stage.replacing(path) as temporary:
@@ -38,8 +38,8 @@ def sheet(tables: dict[str, pd.DataFrame], title: str, path: Path) -> None:
 def _training(axes: Axes, table: pd.DataFrame) -> None:
     axes.plot(table["epoch"], table["train_loss"], color=GREY, label="train")
     axes.plot(table["epoch"], table["val_loss"], color=BLUE, label="validation")
-    best = table.loc[table["val_loss"].idxmin()]
-    axes.axvline(best["epoch"], color=ORANGE, lw=1, ls=":", label="kept")
+    best = table["epoch"].iloc[int(table["val_loss"].argmin())]
+    axes.axvline(best, color=ORANGE, lw=1, ls=":", label="kept")
     axes.set(xlabel="epoch", ylabel="loss")
     axes.legend(fontsize=7, frameon=False)
 

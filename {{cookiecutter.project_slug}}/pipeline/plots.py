@@ -32,8 +32,13 @@ CALIBRATION = _entry("test/calibration", "predicted", "actual",
 CONFUSION = _entry(
     "test/confusion", "actual", "predicted", "Confusion|Actual|Predicted", "confusion"
 )
-IMPORTANCE = _entry("test/importance", "loss", "column",
-                    "Permutation importance|Score lost when shuffled|Column", "bar_horizontal_sorted")  # fmt: skip
+IMPORTANCE = _entry(
+    "test/importance",
+    "loss",
+    "column",
+    "Permutation importance|Score lost when shuffled|Column",
+    "bar_horizontal_sorted",
+)
 PREDICTED = _entry(
     "test/predicted", "actual", "predicted", "Predictions|Actual|Predicted", "scatter"
 )

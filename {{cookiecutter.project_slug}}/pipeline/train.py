@@ -113,7 +113,9 @@ def fit(
         print(f"resuming after epoch {len(about['history'])} ({checkpoint.PATH})")
     steps = -(-len(rows.answers) // todo.batch)
     done = len(about["history"])
-    with tqdm(total=todo.epochs * steps, initial=done * steps, desc="train", delay=2, disable=None) as bar:
+    with tqdm(
+        total=todo.epochs * steps, initial=done * steps, desc="train", delay=2, disable=None
+    ) as bar:
         while done < todo.epochs and about["bad"] < knobs.patience:
             torch.manual_seed(knobs.seed * 1_000_003 + done)
             order = torch.randperm(len(rows.answers)).to(device)
@@ -196,8 +198,8 @@ def _validate(
 def _finite(row: dict[str, float]) -> None:
     if not np.isfinite(list(row.values())).all():
         raise Problem(
-            f"the loss is {row['train_loss']} in epoch {row['epoch']}; a smaller train.lr may help: "
-            f"dvc exp run -S train.lr=..."
+            f"the loss is {row['train_loss']} in epoch {row['epoch']}; "
+            "a smaller train.lr may help: dvc exp run -S train.lr=..."
         )
 
 
@@ -239,7 +241,7 @@ def pick_threads(
     if most == 1 or rows.numbers.device.type == "cuda":
         return most
     some = Rows(*(part[:batch] for part in rows))
-    taken = {}
+    taken: dict[int, float] = {}
     for threads in (1, most, 1, most):
         torch.set_num_threads(threads)
         start = time.perf_counter()

@@ -18,7 +18,11 @@ def test_the_projects_own_files_are_valid() -> None:
     ("old", "new", "message"),
     [
         ("  lr:", "  learning:", r"train.lr: missing"),
-        ("  patience:", "  patiense:", r"train.patiense: unknown key \(did you mean 'patience'\?\)"),
+        (
+            "  patience:",
+            "  patiense:",
+            r"train.patiense: unknown key \(did you mean 'patience'\?\)",
+        ),
         ("  calibrate: true", "  calibrate: perhaps", r"train.calibrate: found 'perhaps'"),
         ("  resume: true", "  resume: true\n  resume: false", r"not valid YAML.*duplicate key"),
     ],

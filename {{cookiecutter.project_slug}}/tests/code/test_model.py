@@ -25,7 +25,9 @@ def table(seed: int) -> pd.DataFrame:
 
 ANSWERS = {
     "binary": lambda y: (y > 0).astype(int),
-    "multiclass": lambda y: pd.cut(y, [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"]).astype(str),
+    "multiclass": lambda y: pd.cut(y, [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"]).astype(
+        str
+    ),
     "regression": lambda y: 100 + 5 * y,
 }
 

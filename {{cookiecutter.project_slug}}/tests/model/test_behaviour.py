@@ -11,7 +11,9 @@ from pipeline import config, model, prepared
 from pipeline.model import MODEL, Model
 
 CASES = Path("tests/model/critical_cases.csv")
-pytestmark = pytest.mark.skipif(not MODEL.exists(), reason=f"no {MODEL} yet: dvc repro, or dvc pull")
+pytestmark = pytest.mark.skipif(
+    not MODEL.exists(), reason=f"no {MODEL} yet: dvc repro, or dvc pull"
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,9 @@ def test_the_critical_cases_are_answered_as_expected(fitted: Model) -> None:
     if task == "regression":
         wrong = (scores < cases["expected_low"]) | (scores > cases["expected_high"])
     else:
-        said = (scores >= config.load().evaluate.threshold) if task == "binary" else scores.argmax(1)
+        said = (
+            (scores >= config.load().evaluate.threshold) if task == "binary" else scores.argmax(1)
+        )
         wrong = np.array(classes)[said.astype(int)] != cases["expected"].astype(str)
     assert not wrong.any(), f"wrong answers:\n{cases[wrong].assign(score=scores[wrong])}"
 
@@ -47,9 +51,7 @@ def test_the_same_rows_get_the_same_answers(fitted: Model, test_rows: pd.DataFra
     assert np.allclose(np.array(again.tolist()), first, atol=1e-5)
 
 
-def test_columns_that_it_must_not_see_do_not_matter(
-    fitted: Model, test_rows: pd.DataFrame
-) -> None:
+def test_columns_that_it_must_not_see_do_not_matter(fitted: Model, test_rows: pd.DataFrame) -> None:
     data = config.load().data
     unseen = [data.target, data.id, data.time, data.label_time, data.group, *data.drop]
     without = test_rows.drop(columns=[name for name in unseen if name])
