@@ -131,8 +131,8 @@ def _auc(scores: np.ndarray, one: np.ndarray) -> float:
     positive, negative = np.sort(scores[one == 1]), np.sort(scores[one == 0])
     if not len(positive) or not len(negative):
         return 0.0
-    below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
-    area = float(below.sum() / (2.0 * len(positive) * len(negative)))
+    below = sum(np.searchsorted(negative, positive, side).sum() for side in ("left", "right"))
+    area = float(below / (2.0 * len(positive) * len(negative)))
     return max(area, 1 - area)
 
 

@@ -11,13 +11,14 @@ import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+import yaml
 from pandera.errors import SchemaErrors
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline import config
 from pipeline.errors import Problem, nearest
@@ -35,6 +36,15 @@ CHECKS = {
 }
 
 
+def _refuse(value: bool) -> bool:
+    if value:
+        raise ValueError("found True; must be false, for nothing of it would be done")
+    return value
+
+
+Off = Annotated[bool, AfterValidator(_refuse)]
+
+
 class Rule(config.Strict):
     """What schema.yaml may say of a column."""
 
@@ -42,8 +52,8 @@ class Rule(config.Strict):
     nullable: bool = False
     unique: bool = False
     required: bool = True
-    coerce: Literal[False] = False
-    regex: Literal[False] = False
+    coerce: Off = False
+    regex: Off = False
     title: str | None = None
     description: str | None = None
     checks: dict[str, Any] | None = None
@@ -56,27 +66,38 @@ class Contract(config.Strict):
     version: str | None = None
     columns: dict[str, Rule] = Field(min_length=1)
     strict: bool = False
-    coerce: Literal[False] = False
+    coerce: Off = False
     ordered: bool = False
-    unique: list[str] | None = None
     title: str | None = None
     description: str | None = None
 
 
 def load(path: str | Path = PATH) -> pa.DataFrameSchema:
     """schema.yaml as a Pandera schema; what Pandera would overlook is a `Problem` (exit 2)."""
-    contract = config.check(Contract, config.read_yaml(path), path)
+    content = config.read_yaml(path)
+    contract = config.check(Contract, content, path)
     wrong = [
         f"{path}: columns.{name}.checks.{message}"
         for name, rule in contract.columns.items()
         for message in _wrong_checks(rule)
     ]
+    wrong += _read_otherwise(content, path)
     if wrong:
         raise Problem("\n".join(wrong), 2)
     try:
         return pa.DataFrameSchema.from_yaml(Path(path))
     except (TypeError, ValueError) as error:
         raise Problem(f"{path}: Pandera cannot use it: {str(error)[:200]}", 2) from None
+
+
+def _read_otherwise(content: Any, path: str | Path) -> list[str]:
+    """Columns that Pandera, which reads YAML 1.1, would take for something else."""
+    theirs = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))["columns"]
+    return [
+        f"{path}: columns.{name}: YAML 1.1 reads it otherwise; quote yes, no, on, off; write 1.0e-5"
+        for name, rule in content["columns"].items()
+        if theirs.get(name) != rule
+    ]
 
 
 def _wrong_checks(rule: Rule) -> list[str]:
@@ -99,19 +120,25 @@ def _wrong_value(rule: Rule, check: str, key: str, value: Any) -> str:
     """What would be right instead of `value`, or "" when it is."""
     if key.startswith("include_"):
         return "" if isinstance(value, bool) else "true or false"
-    if check in ("isin", "notin", "unique_values_eq"):
-        listed = isinstance(value, list) and value and not any(_nan(v) for v in value)
-        return "" if listed else "a list of values"
-    if check.startswith("str_") and check != "str_length":
-        return "" if isinstance(value, str) else "text"
-    if rule.dtype == "datetime64[us]":
-        return "" if isinstance(value, datetime.date) else "a date such as 2026-01-31"
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and not _nan(value)
-    return "" if number or rule.dtype in ("category", "str", "bool") else "a number"
+    if check == "str_length":
+        return "" if _is(value, "int64") else "a whole number"
+    want = {"category": "text", "str": "text", "bool": "true or false"}.get(rule.dtype, "a number")
+    want = "a date such as 2026-01-31" if rule.dtype.startswith("datetime64") else want
+    if check not in ("isin", "notin", "unique_values_eq"):
+        return "" if _is(value, "str" if check.startswith("str_") else rule.dtype) else want
+    listed = isinstance(value, list) and value and all(_is(one, rule.dtype) for one in value)
+    return "" if listed else f"a list, each value {want}"
 
 
-def _nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _is(value: Any, dtype: str) -> bool:
+    """Whether a value of schema.yaml can be compared with a column of this type; NaN cannot."""
+    if dtype in ("category", "str"):
+        return isinstance(value, str)
+    if dtype == "bool" or isinstance(value, bool):
+        return dtype == "bool" and isinstance(value, bool)
+    if dtype.startswith("datetime64"):
+        return isinstance(value, datetime.date)
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def check_names(schema: pa.DataFrameSchema, names: list[str], rows: int) -> list[Finding]:

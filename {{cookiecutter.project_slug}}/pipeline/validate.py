@@ -77,8 +77,8 @@ def main() -> None:
         findings.show(problems)
         raise Problem(f"{len(problems)} problems, also in {REPORT}; training does not start")
     if not drift:
-        print(f"no reference profile to measure drift against; `cp reports/profile.json {REFERENCE}`"
-              " makes this data the reference")  # fmt: skip
+        print(f"no reference profile to measure drift against; make this data the reference: "
+              f"cp reports/profile.json {REFERENCE}")  # fmt: skip
     stage.write_json(VALIDATED, {"passed": True})
     print(f"validated {report['rows']:,} rows in {len(prepared.names())} columns: nothing wrong")
 
