@@ -1,6 +1,5 @@
 """What a checkout needs besides its data: Python, packages, settings without a mistake."""
 
-import importlib
 import importlib.util
 import re
 import sys
@@ -128,17 +127,12 @@ def settings(skip: Iterable[str]) -> list[Note]:
 
 
 def _loaders() -> dict[str, Callable[[], Any]]:
-    from pipeline import config, contract
-
-    def gates() -> Any:
-        if importlib.util.find_spec("pipeline.gates"):
-            return importlib.import_module("pipeline.gates").load()
-        return config.read_yaml("gates.yaml")
+    from pipeline import config, contract, gate
 
     return {
         "params.yaml": config.load,
         "schema.yaml": contract.load,
-        "gates.yaml": gates,
+        "gates.yaml": gate.load,
         "dvc.yaml": _stages,
     }
 

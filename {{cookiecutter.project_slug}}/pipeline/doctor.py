@@ -37,7 +37,7 @@ def data(git: Git, offline: bool, wrong: set[str]) -> Iterator[Note]:
     """What DVC keeps: its remote, its cache, its lock file; `wrong` is not told twice."""
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
-    from dvc.repo import Repo
+    from dvc.repo import Repo, lock_repo
     from scmrepo.exceptions import SCMError
 
     from pipeline import storage, tracked
@@ -45,19 +45,23 @@ def data(git: Git, offline: bool, wrong: set[str]) -> Iterator[Note]:
     try:
         with Repo(".") as repo:
             yield from storage.settings(repo.config, git)
+            with lock_repo(repo):
+                listed = tracked.things(repo)
+                here = tracked.cached(listed)  # before DVC looks, which deletes what is altered
+                steps = tracked.step(repo, git)
             name, there = repo.config["core"].get("remote"), None
             if name in repo.config["remote"] and not offline:
                 note, there = storage.reach(repo, name)
                 yield note
-            yield from tracked.kept(repo, git, there)
-            yield from tracked.step(repo, git)
+            yield from tracked.kept(listed, here, git, there)
+            yield from steps
     except LockError:
         yield Note("warn", "data", "another DVC process is at work: try again when it is done")
     except (DvcException, SCMError) as error:
-        says = " ".join(str(error).split())
-        files = ("dvc.lock", "params.yaml", ".dvc/config")
-        broken = next((file for file in files if file in says), "dvc.yaml")
-        if git.wrong or broken in wrong:
+        says = " ".join(f"{error} {getattr(error, 'exc', '')}".split())
+        names = {"dvc.lock": "dvc.lock", "params.yaml": "params.yaml", "config file": ".dvc/config"}
+        broken = next((file for name, file in names.items() if name in says), "dvc.yaml")
+        if git.wrong or wrong & {broken, "params.yaml", "dvc.yaml"}:
             yield Note("warn", "data", "not looked at before the above is mended")
             return
         mend = "rm dvc.lock && dvc repro" if broken == "dvc.lock" else f"edit {broken}"

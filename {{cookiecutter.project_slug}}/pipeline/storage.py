@@ -89,16 +89,16 @@ def secrets(path: Path) -> list[Note]:
 
 def reach(repo: Any, name: str) -> tuple[Note, Storage | None]:
     """Whether the remote `name` answers; the storage to ask on when it does."""
-    remote = repo.cloud.get_remote(name)
+    kind = repo.config["remote"][name]["url"].split("://")[0]
+    try:
+        remote = repo.cloud.get_remote(name)
+    except ImportError as error:
+        return fail("storage", str(error), f"pip install dvc-{kind}"), None
     if remote.fs.protocol == "s3":
         return _s3(repo.config["remote"][name], remote)
     if remote.fs.protocol == "local":
         return _folder(Path(remote.path), remote)
-    try:
-        remote.fs.exists(remote.path)
-    except Exception as error:
-        return fail("storage", f"{name}: {_first(error)}", "dvc remote list"), None
-    return Note("ok", "storage", f"{name} answers"), Storage(remote, remote.fs.size)
+    return Note("note", "storage", f"{name}: only folders and S3 are asked", "dvc status -c"), None
 
 
 def _folder(path: Path, remote: Any) -> tuple[Note, Storage | None]:

@@ -87,12 +87,15 @@ def cached(listed: list[Thing]) -> list[str | None]:
     return sums
 
 
-def kept(repo: Any, git: Git, storage: Storage | None) -> list[Note]:
-    """What is altered, lost, or here only; `storage` is None when it cannot be asked."""
-    listed = things(repo)
+def kept(
+    listed: list[Thing], here: list[str | None], git: Git, storage: Storage | None
+) -> list[Note]:
+    """What is altered, lost, or here only; `here` are the md5 sums of what the cache holds.
+
+    `storage` is None when it cannot be asked.
+    """
     if not listed:
         return []
-    here = cached(listed)
     try:
         there = storage.sizes([one.oid for one in listed if one.push]) if storage else {}
     except Problem as problem:
@@ -175,7 +178,7 @@ def step(repo: Any, git: Git) -> list[Note]:
         if changed and stage.endswith(".dvc"):
             mend = " && ".join(f"dvc add {path}" for path in changed)
             notes.append(fail("data", f"{named(changed)} not as {stage} says", mend))
-        elif changed and ran:
+        elif changed and Path(LOCK).exists():
             what = "has not run" if stage not in ran else f"changed since it ran: {named(changed)}"
             notes.append(fail("lock", f"{stage}: {what}", "dvc repro"))
     return [*gone.values(), *notes] or [Note("ok", "lock", f"{LOCK} is in step")]
