@@ -3,8 +3,6 @@
 import argparse
 import configparser
 import csv
-import importlib
-import importlib.util
 import io
 import shlex
 import shutil
@@ -17,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import arguments, config, contract, edits, findings, infer, prepared, raw, stage
+from pipeline import arguments, config, contract, edits, findings, infer, plots, prepared, raw, stage
 from pipeline import trial as trials
 from pipeline.errors import Problem
 from pipeline.validate import REFERENCE
@@ -86,9 +84,7 @@ def _cases(columns: list[str], task: str) -> str:
 
 def _with_plots(text: str, task: str) -> str:
     """dvc.yaml with the plots that the task has."""
-    if not importlib.util.find_spec("pipeline.plots"):
-        return text
-    return edits.set_block(text, "plots", importlib.import_module("pipeline.plots").DECLARED[task])
+    return edits.set_block(text, "plots", plots.DECLARED[task])
 
 
 def _show(trial: trials.Trial, decisions: list[tuple[str, Any, str]]) -> None:

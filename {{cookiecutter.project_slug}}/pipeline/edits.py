@@ -21,9 +21,6 @@ WORDS = {"yes", "no", "on", "off", "true", "false", "null"}  # no text to YAML 1
 class _Representer(RoundTripRepresenter):
     """Writes what YAML 1.1 (Pandera) and 1.2 (DVC) read alike."""
 
-    def null(self, _: None) -> Any:
-        return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
     def number(self, value: float) -> Any:
         text = repr(value)
         if "e" in text and "." not in text:
@@ -31,14 +28,13 @@ class _Representer(RoundTripRepresenter):
         return self.represent_scalar("tag:yaml.org,2002:float", text)
 
 
-_Representer.add_representer(type(None), _Representer.null)
 _Representer.add_representer(float, _Representer.number)
 
 
 def _yaml(width: int = 4096) -> YAML:
     yaml = YAML()
     yaml.Representer = _Representer
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.indent(mapping=2, sequence=2, offset=0)  # as DVC writes it
     yaml.preserve_quotes = True
     yaml.width = width
     return yaml
@@ -80,9 +76,9 @@ def set_values(text: str, section: str, values: dict[str, Any]) -> str:
     content = yaml.load(text)
     for key, value in values.items():
         if content[section][key] != value:
-            content[section][key] = styled(value)
+            content[section][key] = value if isinstance(value, list) else styled(value)
     yaml.dump(content, out)
-    return out.getvalue()
+    return re.sub(r"(?<!\n)\n(?=\w+:)", "\n\n", out.getvalue())  # sections stand apart
 
 
 def set_block(text: str, key: str, value: Any) -> str:

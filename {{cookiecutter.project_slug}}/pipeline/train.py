@@ -43,7 +43,7 @@ class Plan(NamedTuple):
 def plan(params: config.Params, rows: int) -> Plan:
     """Few rows: more members, small batches, many epochs; many rows the other way round."""
     auto = Plan(
-        members=8 if rows < 5_000 else 4 if rows < 100_000 else 1,
+        members=8 if rows < 50_000 else 4 if rows < 200_000 else 1,
         bins=0 if rows < 1_000 else 24,
         batch=int(np.clip(2 ** round(np.log2(max(1, rows / 32))), 32, 2048)),
         epochs=int(np.clip(400_000 // rows, 4, 100)),
