@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import arguments, config, contract, edits, findings, infer, plots, prepared, raw, stage
+from pipeline import arguments, config, contract, edits, findings, gate, infer, prepared, raw, stage
 from pipeline import trial as trials
 from pipeline.errors import Problem
 from pipeline.validate import REFERENCE
@@ -51,6 +51,7 @@ def adopt(args: argparse.Namespace) -> None:
         CASES: _cases([name for name, *_ in trial.columns if name != args.target], task),
         contract.PATH: trial.schema,
         PIPELINE: _with_plots(edits.read(PIPELINE), task),
+        gate.GATES: _gates(edits.read(gate.GATES), old.data, trial.data),
         PARAMS: text,
     }
     by = {"hash": "id", "random": "no column"}.get(way, way)
@@ -82,8 +83,17 @@ def _cases(columns: list[str], task: str) -> str:
     return old if old.split("\n")[0] == out.getvalue().strip("\n") else out.getvalue()
 
 
+def _gates(text: str, old: config.Data, new: config.Data) -> str:
+    """gates.yaml as it is for the same data, else with limits that beat guessing."""
+    if (old.path, old.target, old.task) == (new.path, new.target, new.task):
+        return text
+    return edits.set_block(text, "performance", gate.STARTING[new.task])
+
+
 def _with_plots(text: str, task: str) -> str:
     """dvc.yaml with the plots that the task has."""
+    from pipeline import plots  # and with it torch: a second or two
+
     return edits.set_block(text, "plots", plots.DECLARED[task])
 
 
@@ -164,7 +174,9 @@ def _next(file: str, place: Path, old: str) -> None:
     if not _on_s3() and size > GITHUB_BYTES:
         print(f"{place} has {size >> 20} MB: too much for Git; set an S3 remote and run this again")
     tracked = [f"{place}.dvc", "data/raw/.gitignore"] if _on_s3() else [str(place)]
-    added = [str(path) for path in (PARAMS, contract.PATH, PIPELINE, REFERENCE, CASES)] + tracked
+    added = [
+        str(path) for path in (PARAMS, contract.PATH, gate.GATES, PIPELINE, REFERENCE, CASES)
+    ] + tracked
     print(f"""next:
   dvc repro
   git add {shlex.join([*added, "dvc.lock", "metrics", "plots", "reports"])}

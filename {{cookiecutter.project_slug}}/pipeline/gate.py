@@ -16,6 +16,11 @@ from pipeline.errors import Problem, nearest
 GATES = Path("gates.yaml")
 QUALITY = Path("metrics/quality.json")
 VERDICT = Path("reports/gates.json")
+STARTING: dict[str, dict[str, dict[str, float]]] = {  # for new data: better than guessing
+    "binary": {"roc_auc": {"min": 0.5}},
+    "multiclass": {"roc_auc": {"min": 0.5}},
+    "regression": {"r2": {"min": 0.0}},
+}
 
 
 class Limit(config.Strict):
