@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from numbers import Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
 SPAWN = multiprocessing.get_context("spawn")  # fresh: nothing imported, no memory held
@@ -94,17 +96,22 @@ def _work(answer: Connection, side: Side, arguments: tuple[Any, ...]) -> None:
     cpu, wall = _cpu(), time.perf_counter()
     result = work()
     cpu, wall = _cpu() - cpu, time.perf_counter() - wall
-    kept = float(result) if isinstance(result, (int, float)) else None
-    answer.send(Cost(cpu, wall, _usage("ru_maxrss", max) / 1024, kept))
+    kept = float(result) if isinstance(result, Real) else None
+    answer.send(Cost(cpu, wall, _peak(), kept))
 
 
 def _cpu() -> float:
-    return _usage("ru_utime", sum) + _usage("ru_stime", sum)
-
-
-def _usage(name: str, join: Callable[[list[float]], float]) -> float:
     both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return join([getattr(resource.getrusage(one), name) for one in both])
+    used = [resource.getrusage(one) for one in both]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _peak() -> float:
+    try:  # Linux counts the peak of the parent in ru_maxrss
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS has bytes
 
 
 def _median(costs: list[Cost]) -> Cost:
