@@ -7,7 +7,7 @@ import pytest
 from shell import dvc, dvc_json, run
 from trained import Copy
 
-NO_HASHES = r"\.(py|parquet|safetensors|csv|json|yaml)$"
+NO_HASHES = r".*/.*|schema\.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_the_headline_scores_are_a_screenful(lab: Path) -> None:
 
 
 def test_make_compare_shows_what_differs_and_no_hash(lab: Path) -> None:
-    shown = run("make", "compare", cwd=lab)
+    shown = run("make", "compare", cwd=lab, env={"COLUMNS": "400"})
     assert "train.lr" in shown
     assert "model.hidden" in shown
     assert "train.patience" not in shown
@@ -68,3 +68,23 @@ def test_an_applied_experiment_is_compared_with_main(lab: Path) -> None:
         assert title in page, title
     assert "False positive rate" in page
     run("git", "checkout", "-f", "-q", "main", cwd=lab)
+
+
+def test_what_was_trained_once_is_fetched_and_not_trained_again(
+    trained_copy: Path, copy_of: Copy
+) -> None:
+    """Here from the run cache, and in a clone from the storage."""
+    run("dvc", "exp", "run", "-S", "train.epochs=1", cwd=trained_copy)
+    dvc("push", "--run-cache", cwd=trained_copy)
+    run("git", "checkout", "--force", "-q", "main", cwd=trained_copy)
+    dvc("checkout", cwd=trained_copy)
+    once = ("exp", "run", "-S", "train.epochs=1")
+    assert "Stage 'train' is cached - skipping run" in dvc(*once, cwd=trained_copy)
+
+    clone = trained_copy.parent / "clone"  # beside it, and so with the same storage
+    run("git", "clone", "-q", trained_copy.name, clone.name, cwd=trained_copy.parent)
+    dvc("fetch", "--run-cache", cwd=clone)
+    said = dvc(*once, "--pull", cwd=clone)
+    for stage in ("prepare", "validate", "train"):
+        assert f"Running stage '{stage}'" not in said
+    assert "Running stage 'evaluate'" in said

@@ -44,7 +44,8 @@ def evaluate(params: config.Params) -> dict[str, Any]:
     plots.write(found)
     if knobs.pictures:
         _draw(found, quality)
-    taken = {**stage.seconds(), "evaluate": round(time.perf_counter() - start, 2)}
+    taken = {name: stage.seconds().get(name) for name in ("prepare", "validate", "train")}
+    taken["evaluate"] = round(time.perf_counter() - start, 2)
     stage.write_json(COST, {**cost.cost(fitted, test, model.MODEL), "seconds": taken})
     headline = {**quality, "baseline": {k: v for k, v in baseline.items() if k in BESIDE}}
     stage.write_json(QUALITY, headline)
