@@ -52,6 +52,7 @@ pipeline/errors.py
 pipeline/evaluate.py
 pipeline/features.py
 pipeline/findings.py
+pipeline/fit.py
 pipeline/gate.py
 pipeline/git.py
 pipeline/infer.py
@@ -76,8 +77,11 @@ pipeline/validate.py
 
 tests/code/test_config.py
 tests/code/test_model.py
+tests/code/test_optimizer.py
 tests/code/test_scores.py
+tests/code/test_split.py
 tests/conftest.py
+tests/data/test_contract.py
 tests/model/critical_cases.csv
 tests/model/test_behaviour.py
 """

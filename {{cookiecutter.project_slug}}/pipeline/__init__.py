@@ -5,3 +5,5 @@ import os
 # Intel's MKL, which PyTorch multiplies matrices with, rounds differently with another number of
 # threads unless told not to; it reads this before its first product.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+# NVIDIA's cuBLAS is only deterministic with a fixed workspace.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
