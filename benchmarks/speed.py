@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 from measure import Cost, Row, compare
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from workspace import ROWS, SIZE, prepared_loans, settings
 
-from pipeline import features, prepared, train
+from pipeline import config, features, prepared, train
+from pipeline.fit import Rows, fit
 from pipeline.network import Network, cut
 
 SETTINGS = {"members": 1, "epochs": 1, "threads": 1, "resume": False}
@@ -45,42 +47,46 @@ class Ready(NamedTuple):
     """The training rows as the network takes them, and the network as train makes it."""
 
     spec: features.Spec
-    rows: train.Rows
+    rows: Rows
     network: Network
     todo: train.Plan
 
 
-def ready(folder: Path) -> Ready:
-    os.chdir(folder)
+def ready(table: pd.DataFrame, params: config.Params) -> Ready:
+    """As `train.train` does it, but for the plain linear model."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    params, table = settings(**SETTINGS), prepared.frame("train")
     spec = features.learn(table, params.data)
     rows = train.on_device(table, spec, torch.device("cpu"))
     todo = train.plan(params, len(rows.answers))
     pieces = cut(rows.numbers.numpy(), todo.bins)
-    shape = {**params.model.model_dump(exclude={"bins"}), "members": 1}
+    shape = {**params.model.model_dump(exclude={"bins"}), "members": todo.members}
     network = Network(spec, **shape, pieces=len(pieces[0]))
     network.piece_of, network.piece_from, network.piece_scale = pieces
     return Ready(spec, rows, network, todo)
 
 
+def encoded(folder: Path) -> Ready:
+    os.chdir(folder)
+    return ready(prepared.frame("train"), settings(**SETTINGS))
+
+
 def ours(folder: Path) -> Callable[[], Any]:
-    spec, rows, network, todo = ready(folder)
-    held_out = train.Rows(*(part[:HELD_OUT] for part in rows))
+    spec, rows, network, todo = encoded(folder)
+    held_out = Rows(*(part[:HELD_OUT] for part in rows))
 
     def work() -> int:
-        train.fit(network, rows, held_out, spec, settings(**SETTINGS), todo)
+        fit(network, rows, held_out, spec, settings(**SETTINGS), todo.batch, todo.epochs)
         return len(rows.answers)
 
     return work
 
 
 def tutorial(folder: Path) -> Callable[[], Any]:
-    spec, rows, _, _ = ready(folder)
+    spec, rows, _, _ = encoded(folder)
     levels = [len(category["levels"]) + features.FIRST for category in spec["categories"]]
     model = Tutorial(rows.numbers.shape[1], levels, settings().model.hidden)
-    some = train.Rows(*(part[: len(rows.answers) // 5] for part in rows))  # it is slow
+    some = Rows(*(part[: len(rows.answers) // 5] for part in rows))  # it is slow
 
     def work() -> int:
         loader = DataLoader(TensorDataset(*some), batch_size=256, shuffle=True)
@@ -99,7 +105,7 @@ def tutorial(folder: Path) -> Callable[[], Any]:
 
 
 def products(folder: Path) -> Callable[[], Any]:
-    _, rows, network, todo = ready(folder)
+    _, rows, network, todo = encoded(folder)
     weights = [layer.weight.detach() for layer in network.layers] + [network.head[0].detach().T]
     inputs = [torch.rand(todo.batch, weight.shape[1]) for weight in weights]
     grads = [torch.rand(todo.batch, weight.shape[0]) for weight in weights]
