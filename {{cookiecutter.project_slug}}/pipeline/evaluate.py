@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline import config, cost, features, model, plots, prepared, scores, slices, stage
@@ -30,16 +31,18 @@ def evaluate(params: config.Params) -> dict[str, Any]:
     guess, beside = fitted.score(test), plain.score(test)
 
     score = scores.OF_TASK[task]
-    quality = score(truth, guess, knobs.threshold, knobs.calibration_bins)
-    baseline = score(truth, beside, knobs.threshold, knobs.calibration_bins)
     protected = test[params.data.protected]
-    report = {
-        "rows": len(test),
-        "overall": quality,
-        "baseline": baseline,
-        "slices": slices.slices(protected, task, truth, guess, knobs),
-    }
-    stage.write_json(SLICES, report)
+
+    def report(answers: np.ndarray) -> dict[str, Any]:
+        overall = score(truth, answers, knobs.threshold, knobs.calibration_bins)
+        return {
+            "overall": overall,
+            "slices": slices.slices(protected, task, truth, answers, knobs),
+        }
+
+    model_report, plain_report = report(guess), report(beside)
+    quality, baseline = model_report["overall"], plain_report["overall"]
+    stage.write_json(SLICES, {"rows": len(test), **model_report, "baseline": plain_report})
     found = plots.tables(fitted, test, truth, guess, knobs)
     plots.write(found)
     if knobs.pictures:
