@@ -15,7 +15,6 @@ from workspace import ROWS, SIZE, frame, prepared_loans, root, settings
 from pipeline import evaluate, model, prepared, train
 
 PROTECTED = [*LEVELS, "has_guarantor"]  # 2 + 4 + 5 + 4 + 5 + 6 groups, and 2
-SETTINGS = {"protected": PROTECTED, "pictures": False}
 
 
 @cache
@@ -36,7 +35,8 @@ def folder() -> Path:
 def whole(place: Path) -> Callable[[], Any]:
     os.chdir(place)
     torch.set_num_threads(1)
-    return lambda: evaluate.evaluate(settings(**SETTINGS)) and None
+    evaluate._draw = lambda *_: None  # without pictures
+    return lambda: evaluate.evaluate(settings(protected=PROTECTED)) and None
 
 
 def scoring(place: Path) -> Callable[[], Any]:

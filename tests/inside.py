@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 TEMPLATE = ROOT / FOLDER
 SAMPLE = TEMPLATE / "data/raw/sample.csv"
-YAML_FILES = ("params.yaml", "schema.yaml", "dvc.yaml")
+YAML_FILES = ("params.yaml", "schema.yaml", "gates.yaml", "dvc.yaml")
 sys.path.append(str(TEMPLATE))  # none of its Python holds Jinja
 Write = Callable[[Path], object]
 

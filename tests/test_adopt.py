@@ -142,7 +142,7 @@ GOOD: dict[str, tuple[Make, tuple[str, ...], dict[str, Any]]] = {
 def test_adopted_data_passes_its_validation_and_twice_is_harmless(
     name: str, tmp_path: Path, capsys: Capture
 ) -> None:
-    from pipeline import contract, plots
+    from pipeline import contract, gate, plots
 
     make, options, expected = GOOD[name]
     file = make(tmp_path)
@@ -155,6 +155,8 @@ def test_adopted_data_passes_its_validation_and_twice_is_harmless(
         assert set(schema()) == set(contract.load().columns)
         declared = YAML(typ="safe").load(Path("dvc.yaml").read_text())["plots"]
         assert declared == plots.DECLARED[flat["task"]]
+        gates = YAML(typ="safe").load(Path("gates.yaml").read_text())
+        assert gates["performance"] == gate.STARTING[flat["task"]]
         first = tree(here)
 
         said = prepare_and_validate(capsys)
@@ -177,7 +179,7 @@ def test_comments_and_everything_else_stay(tmp_path: Path, capsys: Capture) -> N
         before = {name: Path(name).read_text() for name in inside.YAML_FILES}
         assert adopt(capsys, of_sklearn("diabetes")(tmp_path), *SKLEARN).code == 0
         after = {name: Path(name).read_text() for name in inside.YAML_FILES}
-    for name in ("params.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "gates.yaml", "dvc.yaml"):
         comments = [line.split("#", 1)[1] for line in before[name].splitlines() if "#" in line]
         assert comments == [l.split("#", 1)[1] for l in after[name].splitlines() if "#" in l]  # noqa: E741
     same = [set(before[name].splitlines()) & set(after[name].splitlines()) for name in before]
@@ -248,6 +250,9 @@ def test_what_was_written_by_hand_stays_where_it_fits(tmp_path: Path, capsys: Ca
         mine = Path("schema.yaml").read_text().replace("max_value: 120", "max_value: 99")
         cases = Path("tests/model/critical_cases.csv")
         Path("schema.yaml").write_text(mine)
+        strict = Path("gates.yaml").read_text().replace("min: 0.5", "min: 0.77")
+        assert "min: 0.77" in strict
+        Path("gates.yaml").write_text(strict)
         cases.write_text(cases.read_text() + ",".join(["1"] * 18) + "\n")
         before = tree(here)
         assert adopt(capsys, file, *LOANS).code == 0
@@ -255,6 +260,7 @@ def test_what_was_written_by_hand_stays_where_it_fits(tmp_path: Path, capsys: Ca
         Path("schema.yaml").write_text(mine.replace("max_value: 99", "max_value: 30"))
         assert adopt(capsys, file, *LOANS).code == 0
         assert "max_value: 120}" in Path("schema.yaml").read_text()
+        assert Path("gates.yaml").read_text() == strict
 
 
 def test_a_leak_is_shown_not_waved_through(tmp_path: Path, capsys: Capture) -> None:

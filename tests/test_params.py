@@ -69,7 +69,6 @@ NOT: dict[str, list[Any]] = {
     "evaluate.calibration_bins": [*NUMBERS, 1, 101, 0.5],
     "evaluate.min_slice_rows": [*NUMBERS, 0, 0.5],
     "evaluate.importance_rows": [*NUMBERS, 0, 0.5],
-    "evaluate.pictures": FLAGS,
 }
 NESTED = [NAN, INF, -INF, {"a": 1}, [[1]], [NAN], [INF]]
 

@@ -57,7 +57,6 @@ OTHER = {  # another valid value for every knob
     "evaluate.calibration_bins": 10,
     "evaluate.min_slice_rows": 10,
     "evaluate.importance_rows": 100,
-    "evaluate.pictures": False,
 }
 TRACE = """
 import json, runpy, sys

@@ -109,7 +109,6 @@ class Evaluate(Strict):
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
     min_slice_rows: Count
     importance_rows: Count
-    pictures: bool
 
 
 class Params(Strict):

@@ -45,8 +45,7 @@ def evaluate(params: config.Params) -> dict[str, Any]:
     stage.write_json(SLICES, {"rows": len(test), **model_report, "baseline": plain_report})
     found = plots.tables(fitted, test, truth, guess, knobs)
     plots.write(found)
-    if knobs.pictures:
-        _draw(found, quality)
+    _draw(found, quality)
     taken = {name: stage.seconds().get(name) for name in ("prepare", "validate", "train")}
     taken["evaluate"] = round(time.perf_counter() - start, 2)
     stage.write_json(COST, {**cost.cost(fitted, test, model.MODEL), "seconds": taken})

@@ -51,11 +51,9 @@ def _shares(task: str, truth: np.ndarray, guess: np.ndarray, threshold: float) -
 def _groups(column: pd.Series) -> tuple[np.ndarray, list[str]]:
     """A code per row and the groups' names; missing values are a group of their own."""
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > 2 * PARTS:
-        cut = pd.qcut(column, PARTS, duplicates="drop", precision=0)
-        codes, names = (
-            cut.cat.codes.to_numpy(),
-            [f"{i.left:g} to {i.right:g}" for i in cut.cat.categories],
-        )
+        codes = pd.qcut(column, PARTS, labels=False, duplicates="drop").fillna(-1).to_numpy(int)
+        ends = column[codes >= 0].groupby(codes[codes >= 0]).agg(["min", "max"])
+        names = [f"{low:g} to {high:g}" for low, high in ends.to_numpy()]
     else:
         kept = column.astype("category").cat.remove_unused_categories()
         order = np.argsort(kept.cat.categories.astype(str))
