@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
 from conftest import ROOT, Generate, tree
 from inside import Said, prepare_and_validate, workspace
 from ruamel.yaml import YAML
@@ -176,6 +177,8 @@ def test_adopted_data_passes_its_validation_and_twice_is_harmless(
 
 def test_comments_and_everything_else_stay(tmp_path: Path, capsys: Capture) -> None:
     with workspace(tmp_path / "w"):
+        quoted = Path("params.yaml").read_text().replace("device: auto", 'device: "auto"')
+        Path("params.yaml").write_text(quoted)
         before = {name: Path(name).read_text() for name in inside.YAML_FILES}
         assert adopt(capsys, of_sklearn("diabetes")(tmp_path), *SKLEARN).code == 0
         after = {name: Path(name).read_text() for name in inside.YAML_FILES}
@@ -261,6 +264,34 @@ def test_what_was_written_by_hand_stays_where_it_fits(tmp_path: Path, capsys: Ca
         assert adopt(capsys, file, *LOANS).code == 0
         assert "max_value: 120}" in Path("schema.yaml").read_text()
         assert Path("gates.yaml").read_text() == strict
+
+
+def test_each_column_gets_the_rule_of_its_part(tmp_path: Path, capsys: Capture) -> None:
+    table = loans()
+    table["year"] = table["applied_on"].dt.year
+    table["known"] = table["year"] + 1
+    table["branch"] = np.arange(len(table)) % 9
+    table["small"] = table["debt_to_income"] * 6e-8
+    table.loc[:9, "income"] = -1
+    table.drop(columns="applied_on").to_csv(tmp_path / "loans.csv", index=False)
+    words = ("--time", "year", "--label-time", "known", "--group", "branch", "--drop", "housing")
+    with workspace(tmp_path / "w"):
+        said = adopt(capsys, tmp_path / "loans.csv", *LOANS[:4], *words)
+        assert said.code == 0, said.text
+        rules = schema()
+        theirs = yaml.safe_load(Path("schema.yaml").read_text())["columns"]  # as Pandera reads it
+    assert theirs == rules
+    assert rules["application_id"] == {"dtype": "int64", "unique": True}
+    assert rules["year"] == {"dtype": "int64", "checks": {"greater_than_or_equal_to": 2022}}
+    assert rules["known"]["checks"] == {"greater_than_or_equal_to": 2023}
+    assert rules["branch"] == {"dtype": "int64"}
+    assert rules["housing"] == {"dtype": "category"}
+    assert rules["small"]["checks"]["in_range"] == {"min_value": 0, "max_value": 9e-8}
+    assert rules["income"]["checks"]["in_range"]["min_value"] < -1
+    assert rules["age"]["checks"]["in_range"]["min_value"] == 0
+    assert rules["debt_to_income"]["checks"]["in_range"] == {"min_value": 0, "max_value": 1}
+    assert rules["years_employed"]["nullable"]
+    assert rules["defaulted"] == {"dtype": "int64", "checks": {"isin": [0, 1]}}
 
 
 def test_a_leak_is_shown_not_waved_through(tmp_path: Path, capsys: Capture) -> None:
