@@ -41,7 +41,7 @@ def load(name: str) -> tuple[pd.DataFrame, str]:
     if name == "credit_card_default":
         table = pd.read_csv(CREDIT).drop(columns="id")
         table = table.rename(columns={"default_next_month": "target"})
-        return table.astype({c: "category" for c in table.select_dtypes("str")}), "binary"
+        return table.astype(dict.fromkeys(table.select_dtypes("str"), "category")), "binary"
     made = getattr(datasets, f"load_{name}")(as_frame=True)
     table = made.frame.rename(columns={made.target.name: "target"})
     classes = table["target"].nunique()
@@ -80,7 +80,8 @@ def linear(parts: dict[str, pd.DataFrame], task: str) -> np.ndarray:
     words = list(x["train"].select_dtypes("category"))
     numbers = [name for name in x["train"] if name not in words]
     table = make_column_transformer(
-        (make_pipeline(SimpleImputer(), StandardScaler()), numbers), (OneHotEncoder(handle_unknown="ignore"), words)
+        (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+        (OneHotEncoder(handle_unknown="ignore"), words),
     )
     kind = Ridge() if task == "regression" else LogisticRegression(max_iter=1000)
     model = make_pipeline(table, kind).fit(x["train"], parts["train"]["target"])
@@ -92,7 +93,9 @@ def boosting(parts: dict[str, pd.DataFrame], task: str) -> np.ndarray:
     kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
     best = (np.inf, None)
     for setting in SETTINGS:
-        model = kind(**setting, early_stopping=False, random_state=0, categorical_features="from_dtype")
+        model = kind(
+            **setting, early_stopping=False, random_state=0, categorical_features="from_dtype"
+        )
         model.fit(x["train"], parts["train"]["target"])
         stages = model.staged_predict if task == "regression" else model.staged_predict_proba
         loss = mean_squared_error if task == "regression" else log_loss

@@ -15,7 +15,7 @@ from measure import Row, by_cpu, compare
 from project import PROJECT
 from workspace import ROWS, SIZE, frame, prepared_loans
 
-from pipeline import contract
+from pipeline import conform, contract
 
 LEFT_OUT = ["applied_on", "open_lines", "term_months", "has_guarantor"]
 FEW = 1000  # rows to warm up on, so that no import is measured
@@ -27,8 +27,8 @@ def schema() -> pa.DataFrameSchema:
 
 def ours(folder: Path) -> Callable[[], Any]:
     table, rules = frame(folder).drop(columns=LEFT_OUT), schema()
-    assert not contract.check_frame(rules, table.head(FEW))
-    return lambda: len(contract.check_frame(rules, table))
+    assert not conform.check_frame(rules, table.head(FEW))
+    return lambda: len(conform.check_frame(rules, table))
 
 
 def by_hand(folder: Path) -> Callable[[], Any]:

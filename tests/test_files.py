@@ -44,6 +44,7 @@ pipeline/checkpoint.py
 pipeline/checks.py
 pipeline/checkup.py
 pipeline/config.py
+pipeline/conform.py
 pipeline/contract.py
 pipeline/cost.py
 pipeline/doctor.py
@@ -65,6 +66,7 @@ pipeline/prepare.py
 pipeline/prepared.py
 pipeline/profile.py
 pipeline/raw.py
+pipeline/reductions.py
 pipeline/scores.py
 pipeline/slices.py
 pipeline/split.py

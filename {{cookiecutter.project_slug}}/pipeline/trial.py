@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pipeline import config, contract, edits, infer, prepare, prepared, stage, validate
+from pipeline import config, conform, contract, edits, infer, prepare, prepared, stage, validate
 from pipeline.errors import Problem
 from pipeline.findings import Finding
 
@@ -90,7 +90,7 @@ def _fits(names: list[str]) -> bool:
     except Problem:
         return False
     return set(schema.columns) == set(names) and not any(
-        contract.check_column(schema.columns[name], prepared.column(name)) for name in names
+        conform.check_column(schema.columns[name], prepared.column(name)) for name in names
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import checks, config, contract, findings, prepared, profile, stage
+from pipeline import checks, config, conform, contract, findings, prepared, profile, stage
 from pipeline.errors import Problem
 from pipeline.findings import Finding
 
@@ -24,7 +24,7 @@ def validate(params: config.Params) -> tuple[list[Finding], dict[str, Any]]:
     data, limits = params.data, params.validation
     names, sizes = prepared.names(), checks.sizes()
     rows = sum(sizes)
-    problems = contract.check_names(schema, names, rows)
+    problems = conform.check_names(schema, names, rows)
     problems += checks.named_columns(data, names) + checks.size(rows, params)
 
     target = prepared.column(data.target)
@@ -36,7 +36,7 @@ def validate(params: config.Params) -> tuple[list[Finding], dict[str, Any]]:
     for name in names:
         values = prepared.column(name)
         if name in schema.columns:
-            problems += contract.check_column(schema.columns[name], values)
+            problems += conform.check_column(schema.columns[name], values)
         if name not in aside:
             copies = copies * np.uint64(1_000_003) ^ checks.fingerprint(values)
         if name not in checks.parts(data):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import config, contract, prepared, raw, stage, validate
+from pipeline import config, conform, contract, prepared, raw, stage, validate
 
 DATA = config.load().data
 there = pytest.mark.skipif(
@@ -25,7 +25,7 @@ def table() -> pd.DataFrame:
 
 @there
 def test_the_raw_data_keeps_the_contract(table: pd.DataFrame) -> None:
-    problems = contract.check_frame(contract.load(), table)
+    problems = conform.check_frame(contract.load(), table)
     assert not problems, "\n".join(map(str, problems))
 
 
@@ -40,7 +40,7 @@ def test_every_column_that_params_name_is_there(table: pd.DataFrame) -> None:
 def test_a_row_that_breaks_the_contract_is_found(table: pd.DataFrame) -> None:
     broken = table.drop(columns=DATA.target)
     broken["a column that nobody knows"] = 1
-    found = {one.column for one in contract.check_frame(contract.load(), broken)}
+    found = {one.column for one in conform.check_frame(contract.load(), broken)}
     assert DATA.target in found, "schema.yaml does not ask for the target"
 
 
