@@ -13,7 +13,8 @@ import pandas as pd
 LEVELS = {
     "purpose": (["car", "home", "debt", "education", "medical", "business"],
                 [0.28, 0.2, 0.25, 0.1, 0.07, 0.1], [-0.2, -0.3, 0.3, 0.0, 0.3, 0.5]),
-    "housing": (["rent", "mortgage", "own", "other"], [0.4, 0.35, 0.2, 0.05], [0.2, -0.2, -0.3, 0.4]),
+    "housing": (["rent", "mortgage", "own", "other"],
+                [0.4, 0.35, 0.2, 0.05], [0.2, -0.2, -0.3, 0.4]),
     "education": (["school", "vocational", "bachelor", "master"],
                   [0.3, 0.3, 0.27, 0.13], [0.2, 0.0, -0.2, -0.3]),
     "employment": (["permanent", "temporary", "self_employed", "retired", "none"],

@@ -47,6 +47,7 @@ pipeline/config.py
 pipeline/conform.py
 pipeline/contract.py
 pipeline/cost.py
+pipeline/csvfile.py
 pipeline/doctor.py
 pipeline/edits.py
 pipeline/errors.py

@@ -6,35 +6,24 @@ its column (whole number, number, text) and reading starts again, so that no
 value is guessed or lost. Memory stays at a few blocks whatever the size.
 """
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.csv as pc
 import pyarrow.parquet as pq
-from pyarrow import compute
 from tqdm import tqdm
 
+from pipeline import csvfile
+from pipeline.csvfile import Types
 from pipeline.errors import Problem, nearest
 
 CSV = (".csv", ".csv.gz", ".csv.zst")
 PARQUET = (".parquet", ".pq")
-BLOCK_BYTES = 8 << 20
 BLOCK_ROWS = 1 << 16
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 CATEGORY_SHARE = 0.2  # text with fewer distinct values per row than this is a category
-WIDER = {pa.int64(): pa.float64(), pa.float64(): pa.string()}
-Types = dict[str, pa.DataType]
 Result = TypeVar("Result")
-
-
-class _Widen(Exception):
-    def __init__(self, column: str, kind: pa.DataType) -> None:
-        super().__init__(column)
-        self.column, self.kind = column, kind
 
 
 def files(path: str | Path) -> list[Path]:
@@ -71,7 +60,7 @@ def through(
     while True:
         try:
             return work(_blocks(found, types, columns))
-        except _Widen as wider:
+        except csvfile.Widen as wider:
             types[wider.column] = wider.kind
 
 
@@ -100,26 +89,12 @@ def _blocks(found: list[Path], types: Types, columns: list[str] | None) -> Itera
         total=total, unit="B", unit_scale=True, desc="read", delay=2, leave=False, disable=None
     ) as bar:
         for file in found:
-            read_file = _csv if file.name.endswith(CSV) else _parquet
+            read_file = _of_csv if file.name.endswith(CSV) else _of_parquet
             for batch in read_file(file, types, names, bar):
                 rows += batch.num_rows
                 yield batch.cast(schema) if batch.schema != schema else batch
     if not rows:
         raise Problem(f"{found[0]}: a header and no rows")
-
-
-def _csv(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[pa.RecordBatch]:
-    header = _first(file).schema.names
-    _same(header, types, file)
-    before = bar.n
-    try:
-        with pa.OSFile(str(file)) as raw, _open(_stream(raw, file), types, names) as reader:
-            for batch in reader:
-                _no_null_bytes(batch)
-                yield batch
-                bar.update(before + raw.tell() - bar.n)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _explain(file, str(error), types, header) from None
 
 
 def _same(names: list[str], types: Types, file: Path) -> None:
@@ -133,49 +108,13 @@ def _same(names: list[str], types: Types, file: Path) -> None:
         )
 
 
-def _no_null_bytes(batch: pa.RecordBatch) -> None:
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        text = column.dictionary if pa.types.is_dictionary(column.type) else column
-        if (
-            pa.types.is_string(text.type)
-            and compute.any(compute.match_substring(text, "\0")).as_py()
-        ):
-            raise OSError(f"null bytes in column {name!r}: this is no text file, or it is UTF-16")
+def _of_csv(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[pa.RecordBatch]:
+    header = csvfile.first(file).schema.names
+    _same(header, types, file)
+    yield from csvfile.blocks(file, header, types, names, bar)
 
 
-def _open(stream: Any, types: Types, names: list[str] | None) -> pc.CSVStreamingReader:
-    return pc.open_csv(
-        stream,
-        pc.ReadOptions(block_size=BLOCK_BYTES),
-        pc.ParseOptions(newlines_in_values=True),
-        pc.ConvertOptions(column_types=types, strings_can_be_null=True, include_columns=names),
-    )
-
-
-def _stream(raw: pa.OSFile, file: Path) -> Any:
-    kind = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix)
-    return pa.CompressedInputStream(raw, kind) if kind else raw
-
-
-def _explain(file: Path, error: str, types: Types, header: list[str]) -> Exception:
-    """What Arrow says of a CSV, in the words of somebody who has to mend the file."""
-    if match := re.search(r"column #(\d+): CSV conversion error.*?: (.*)", error):
-        if "UTF8" in match[2]:
-            return Problem(f"{file}: not UTF-8; convert it: iconv -f latin1 -t utf-8 OLD > NEW")
-        column = header[int(match[1])]
-        return _Widen(column, WIDER.get(types[column], pa.string()))
-    if match := re.search(r"Expected (\d+) columns, got (\d+): (.*)", error, re.DOTALL):
-        line = match[3].split("\n")[0][:60]
-        return Problem(
-            f"{file}: the header has {match[1]} columns, but this line has {match[2]} values: "
-            f"{line!r}; the file is cut off, or a value holds an unquoted comma"
-        )
-    if "Empty CSV" in error:
-        return Problem(f"{file}: the file is empty")
-    return Problem(f"{file}: cannot be read: {error[:200]}")
-
-
-def _parquet(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[pa.RecordBatch]:
+def _of_parquet(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[pa.RecordBatch]:
     try:
         categories = [name for name in names if types[name] == CATEGORY]
         table = pq.ParquetFile(file, read_dictionary=categories)
@@ -190,7 +129,7 @@ def _parquet(file: Path, types: Types, names: list[str], bar: Any) -> Iterator[p
 def _infer(file: Path) -> Types:
     """Names and plain types of the columns, from the first block of the file."""
     if file.name.endswith(CSV):
-        first = _first(file)
+        first = csvfile.first(file)
     else:
         try:
             table = pq.ParquetFile(file)
@@ -199,32 +138,6 @@ def _infer(file: Path) -> Types:
             raise Problem(f"{file}: cannot be read as Parquet: {str(error)[:200]}") from None
         first = first or pa.RecordBatch.from_pylist([], schema=table.schema_arrow)
     return {name: _plain(file, name, first.column(name)) for name in first.schema.names}
-
-
-def _first(file: Path) -> pa.RecordBatch:
-    """The first block of a CSV, its header checked."""
-    with file.open("rb") as start:
-        if start.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise Problem(f"{file}: UTF-16; convert it: iconv -f utf-16 -t utf-8 OLD > NEW")
-    try:
-        with pa.OSFile(str(file)) as raw, _open(_stream(raw, file), {}, None) as reader:
-            _check_header(file, reader.schema.names)
-            empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
-            return next(iter(reader), empty)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _explain(file, str(error), {}, []) from None
-
-
-def _check_header(file: Path, names: list[str]) -> None:
-    if len(names) == 1 and (other := re.search(r"[;\t|]", names[0])):
-        raise Problem(f"{file}: separated by {other[0]!r}; want commas (and points in numbers)")
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise Problem(f"{file}: column {twice[0]!r} stands {names.count(twice[0])} times")
-    if any("\0" in name for name in names):
-        raise Problem(f"{file}: null bytes: this is not a text file, or it is UTF-16")
-    if "" in names:
-        raise Problem(f"{file}: column {names.index('') + 1} has no name in the header")
 
 
 def _plain(file: Path, name: str, column: pa.Array) -> pa.DataType:
