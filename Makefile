@@ -4,6 +4,10 @@ DEMO ?= $(or $(TMPDIR),/tmp)/ml-cicd-demo
 PROJECT = {{cookiecutter.project_slug}}
 NEEDS = requirements-test.txt $(PROJECT)/requirements.txt
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# cookiecutter copies whatever lies in the project's folder: no caches there
+export PYTHONDONTWRITEBYTECODE = 1
+export RUFF_NO_CACHE = true
+export MYPY_CACHE_DIR = $(CURDIR)/.mypy_cache
 
 help:  ## what there is to say
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,7 +21,7 @@ demo: $(VENV)/ready  ## generate a project, train its model, show the scores
 	@./demo.sh "$(DEMO)"
 
 test: $(VENV)/ready  ## everything: about a quarter of an hour on two cores
-	python -m pytest -q
+	python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/ready  ## style, types and YAML, of the template and of what it generates
 	ruff check . && ruff format --check .

@@ -6,6 +6,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}"
 sys.path.insert(0, str(PROJECT))
+sys.dont_write_bytecode = True  # cookiecutter would copy it into every project
 
 from pipeline import config  # noqa: E402
 
