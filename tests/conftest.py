@@ -18,6 +18,12 @@ LEFTOVERS = shutil.ignore_patterns(
 
 Generate = Callable[..., Path]
 pytest_plugins = ["s3", "trained"]
+CREDIT = Path(os.environ.get("ML_CICD_DATA", ROOT.parent / "shared/data")) / (
+    "credit_card_default.csv"
+)
+needs_credit = pytest.mark.skipif(
+    not CREDIT.exists(), reason=f"no {CREDIT.name} beside the template"
+)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,17 +17,11 @@ import yaml
 from conftest import ROOT, Generate, tree
 from inside import Said, prepare_and_validate, workspace
 from ruamel.yaml import YAML
-from shell import dvc, run
+from shell import run
 
 sys.path.append(str(ROOT / "benchmarks"))
 Capture = pytest.CaptureFixture[str]
 Make = Callable[[Path], Path]
-CREDIT = (
-    Path(os.environ.get("ML_CICD_DATA", ROOT.parent / "shared/data")) / "credit_card_default.csv"
-)
-needs_credit = pytest.mark.skipif(
-    not CREDIT.exists(), reason=f"no {CREDIT.name} beside the template"
-)
 
 
 def adopt(capsys: Capture, *words: object) -> Said:
@@ -457,25 +450,3 @@ def test_with_s3_the_data_is_tracked_by_dvc(
     run("git", "check-ignore", "data/raw/wine.csv", cwd=project)
     run(*command, cwd=project)
     assert tracked(project) == before
-
-
-@needs_credit
-def test_credit_card_clients_from_file_to_model(generate: Generate, tmp_path: Path) -> None:
-    project = generate(tmp_path)
-    words = ["--target", "default_next_month", "--id", "id", "--protected", "sex"]
-    run(sys.executable, "-m", "pipeline.adopt", str(CREDIT), *words, cwd=project)
-    dvc("repro", cwd=project)
-    scores = json.loads((project / "metrics/quality.json").read_text())
-    assert scores["roc_auc"] >= 0.77
-    slices = json.loads((project / "reports/slices.json").read_text())
-    assert "sex" in json.dumps(slices)
-    run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
-
-
-def test_a_number_to_predict_from_file_to_model(generate: Generate, tmp_path: Path) -> None:
-    project = generate(tmp_path)
-    file = of_sklearn("diabetes")(tmp_path)
-    run(sys.executable, "-m", "pipeline.adopt", str(file), *SKLEARN, cwd=project)
-    dvc("repro", cwd=project)
-    assert json.loads((project / "metrics/quality.json").read_text())["r2"] > 0.2
-    run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)

@@ -5,11 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Generate
+from conftest import CREDIT, Generate, needs_credit
 from shell import dvc, run
 from sklearn import datasets
-
-CREDIT = ROOT.parent / "shared" / "data" / "credit_card_default.csv"
 
 
 def adopt(project: Path, *arguments: str) -> dict[str, float]:
@@ -17,13 +15,13 @@ def adopt(project: Path, *arguments: str) -> dict[str, float]:
     run(sys.executable, "-m", "pipeline.adopt", *arguments, cwd=project)
     dvc("repro", cwd=project)
     run(sys.executable, "-m", "pipeline.gate", cwd=project)
-    passed = run(sys.executable, "-m", "pytest", "-q", "tests/data", "tests/model", cwd=project)
+    passed = run(sys.executable, "-m", "pytest", "-q", cwd=project)
     assert " passed" in passed
     quality: dict[str, float] = json.loads((project / "metrics/quality.json").read_text())
     return quality
 
 
-@pytest.mark.skipif(not CREDIT.exists(), reason=f"{CREDIT.name} is not beside this checkout")
+@needs_credit
 def test_credit_card_clients(generate: Generate, tmp_path: Path) -> None:
     project = generate(tmp_path)
     arguments = ["--target", "default_next_month", "--id", "id", "--protected", "sex"]
