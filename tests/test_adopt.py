@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
-from conftest import ROOT, Generate, tree
+from conftest import CREDIT, ROOT, Generate, needs_credit, tree
 from inside import Said, prepare_and_validate, workspace
 from ruamel.yaml import YAML
 from shell import run
