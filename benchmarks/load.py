@@ -23,5 +23,5 @@ def csv(folder: Path) -> Callable[[], Any]:
 
 def rows() -> Iterator[Row]:
     folder = prepared_loans(ROWS)
-    ours, theirs = compare(5, (parquet, folder), (csv, folder))
+    ours, theirs = compare(9, (parquet, folder), (csv, folder))
     yield by_cpu(f"load the prepared data, {SIZE}", "pandas.read_csv", ours, theirs, 0.45)

@@ -1,6 +1,7 @@
 """The pipeline as DVC runs it: what runs when, what depends on what, what comes out."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -216,19 +217,50 @@ def test_bad_data_stops_before_training(trained_copy: Path) -> None:
     assert report["problems"][0]["column"] == "age"
 
 
-@pytest.mark.parametrize("path", ["models/model.safetensors", "models/baseline.safetensors"])
-def test_a_hostile_pickle_is_refused_and_not_run(trained_copy: Path, path: str) -> None:
-    import pickle
+class Payload:
+    """What a hostile file holds: loading it makes a file called `owned`."""
 
-    class Payload:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (Path(trained_copy / "owned"),)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("owned"),)
 
-    (trained_copy / path).unlink()
-    (trained_copy / path).write_bytes(pickle.dumps(Payload()))
+
+def hostile(kind: str, path: Path) -> None:
+    import joblib
+    import torch
+
+    write = {
+        "pickle": lambda: path.write_bytes(pickle.dumps(Payload())),
+        "joblib": lambda: joblib.dump(Payload(), path),
+        "pt": lambda: torch.save(Payload(), path),
+    }
+    path.unlink()
+    write[kind]()
+
+
+def test_the_payload_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the tests below could not fail."""
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(pickle.dumps(Payload()))
+    assert Path("owned").exists()
+
+
+@pytest.mark.parametrize("kind", ["pickle", "joblib", "pt"])
+@pytest.mark.parametrize("name", ["model", "baseline"])
+def test_a_hostile_file_is_refused_and_not_run(trained_copy: Path, kind: str, name: str) -> None:
+    path = f"models/{name}.safetensors"
+    hostile(kind, trained_copy / path)
     said = run(sys.executable, "-m", "pipeline.evaluate", cwd=trained_copy, code=1)
     assert f"{path}: not a model of this pipeline" in said
     assert "Traceback" not in said
+    assert not (trained_copy / "owned").exists()
+
+
+def test_a_hostile_checkpoint_is_not_resumed(trained_copy: Path) -> None:
+    set_knob(trained_copy, "train.epochs", 1)
+    checkpoint = trained_copy / "models/checkpoint.safetensors"
+    checkpoint.touch()
+    hostile("pickle", checkpoint)
+    assert "resuming" not in run(sys.executable, "-m", "pipeline.train", cwd=trained_copy)
     assert not (trained_copy / "owned").exists()
 
 
