@@ -78,6 +78,7 @@ pipeline/train.py
 pipeline/trial.py
 pipeline/validate.py
 
+tests/code/test_checks.py
 tests/code/test_config.py
 tests/code/test_model.py
 tests/code/test_optimizer.py

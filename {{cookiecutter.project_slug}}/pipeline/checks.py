@@ -147,6 +147,10 @@ def leaks(name: str, score: float, rows: int, limits: Validate) -> list[Finding]
 
 def late(time: pd.Series, label_time: pd.Series) -> list[Finding]:
     """Rows dated after the day on which their label was known."""
+    kinds = {profile.kind_of(time), profile.kind_of(label_time)}
+    if kinds not in ({"date"}, {"number"}):
+        says = f"{time.name} and {label_time.name} must both be dates to be compared"
+        return [found("not a date", str(label_time.name), len(time), len(time), says=says)]
     after = (time > label_time).to_numpy()
     examples = (f"{t} > {b}" for t, b in zip(time[after][:3], label_time[after][:3], strict=True))
     says = f"{time.name} must not be after {label_time.name}"
@@ -161,12 +165,6 @@ def drifted(name: str, drift: dict[str, Any], rows: int, limits: Validate) -> li
         return []
     says = f"psi {drift['psi']:.2f}; at most {limit:.2f} (validate.max_psi + chance)"
     return [found("drift", name, rows, rows, says=says)]
-
-
-def parts(data: Data) -> set[str]:
-    """Columns that are not features: target, id, times, group, and what is dropped."""
-    named = {data.target, data.id, data.time, data.label_time, data.group, *data.drop}
-    return {name for name in named if name}
 
 
 def sizes() -> list[int]:

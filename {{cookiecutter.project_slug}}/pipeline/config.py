@@ -38,6 +38,11 @@ class Data(Strict):
     protected: list[Name]
     drop: list[Name]
 
+    def aside(self) -> set[str]:
+        """Columns that are no features: those with another part, and those that are dropped."""
+        named = {self.target, self.id, self.time, self.label_time, self.group, *self.drop}
+        return {name for name in named if name}
+
     @model_validator(mode="after")
     def _parts_are_distinct(self) -> Self:
         others = {"id": self.id, "time": self.time, "group": self.group}

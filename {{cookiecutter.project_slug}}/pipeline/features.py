@@ -48,12 +48,6 @@ class Inputs(NamedTuple):
     codes: np.ndarray  # int64 (n, categories)
 
 
-def features(data: Data, names: list[str]) -> list[str]:
-    """The columns that a model may see: all but those that params.yaml gives another part."""
-    aside = {data.target, data.id, data.time, data.label_time, data.group, *data.drop}
-    return [name for name in names if name not in aside]
-
-
 def learn(train: pd.DataFrame, data: Data) -> Spec:
     """Statistics, levels and classes of the training rows.
 
@@ -62,7 +56,8 @@ def learn(train: pd.DataFrame, data: Data) -> Spec:
     """
     numbers: list[Number] = []
     categories: list[Category] = []
-    for name in features(data, list(map(str, train))):
+    aside = data.aside()
+    for name in (str(name) for name in train if name not in aside):
         column = train[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             counts = column.value_counts()

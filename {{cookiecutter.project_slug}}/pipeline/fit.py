@@ -19,7 +19,6 @@ from pipeline.network import Network
 from pipeline.optimizer import AdamW, one_cycle
 
 History = list[dict[str, float]]
-WATCHED = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "r2"}
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -133,7 +132,7 @@ def _validate(network: Network, val: Rows, spec: Spec, loss_of: Loss) -> dict[st
     if task == "regression":
         truth = truth.astype(np.float64) * spec["scale"] + spec["center"]
     found = scores.OF_TASK[task](truth, guess, 0.5, 15)
-    watched = WATCHED[task]
+    watched = scores.WATCHED[task]
     return {"val_loss": loss, f"val_{watched}": found.get(watched, 0.0)}
 
 

@@ -13,7 +13,6 @@ from pipeline.model import Model
 FOLDER = Path("plots/test")  # evaluate's; plots/training.csv is train's
 POINTS = 200  # of a curve
 REPEATS = 3  # permutations per column
-IMPROVES = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "r2"}
 Entry = dict[str, dict[str, Any]]
 
 
@@ -109,7 +108,7 @@ def importance(
 
     def score(table: pd.DataFrame) -> float:
         found = scores.OF_TASK[task](truth, model.score(table), 0.5, 10)
-        return found.get(IMPROVES[task], 0.0)
+        return found.get(scores.WATCHED[task], 0.0)
 
     rng, full = np.random.default_rng(0), score(frame)
     names = [part["name"] for part in (*model.spec["numbers"], *model.spec["categories"])]

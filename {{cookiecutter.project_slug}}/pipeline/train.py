@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pipeline import baseline, checkpoint, config, features, model, prepared, stage
 from pipeline.errors import Problem
-from pipeline.features import Spec
+from pipeline.features import Inputs, Spec
 from pipeline.fit import History, Rows, fit
 from pipeline.model import Model
 from pipeline.network import Network, cut
@@ -45,19 +45,19 @@ def train(params: config.Params) -> tuple[Model, Model, History]:
     """
     frames = {side: prepared.frame(side) for side in ("train", "val")}
     spec = features.learn(frames["train"], params.data)
-    inputs = features.encode(frames["train"], spec)
-    answers = features.answers(frames["train"][spec["target"]], spec)
-    plain = baseline.fit(inputs, answers, spec)
+    inputs = {side: features.encode(frame, spec) for side, frame in frames.items()}
+    answers = {side: features.answers(f[spec["target"]], spec) for side, f in frames.items()}
+    plain = baseline.fit(inputs["train"], answers["train"], spec)
 
     device = pick_device(params.train.device)
-    todo = plan(params, len(answers))
+    todo = plan(params, len(answers["train"]))
     torch.manual_seed(params.train.seed)
-    pieces = cut(inputs.numbers, todo.bins)
+    pieces = cut(inputs["train"].numbers, todo.bins)
     shape = {**params.model.model_dump(exclude={"bins"}), "members": todo.members}
     network = Network(spec, **shape, pieces=len(pieces[0]))
     network.piece_of, network.piece_from, network.piece_scale = pieces
     network.to(device)
-    rows = {side: on_device(frame, spec, device) for side, frame in frames.items()}
+    rows = {side: on_device(inputs[side], answers[side], spec, device) for side in frames}
     best, history = fit(network, rows["train"], rows["val"], spec, params, todo.batch, todo.epochs)
     network.load_state_dict(best)
     fitted = Model(spec, shape, network)
@@ -66,10 +66,8 @@ def train(params: config.Params) -> tuple[Model, Model, History]:
     return fitted, plain, history
 
 
-def on_device(frame: pd.DataFrame, spec: Spec, device: torch.device) -> Rows:
-    """Encode a table once and for all; training then never touches a single row."""
-    inputs = features.encode(frame, spec)
-    answers = features.answers(frame[spec["target"]], spec)
+def on_device(inputs: Inputs, answers: np.ndarray, spec: Spec, device: torch.device) -> Rows:
+    """n encoded rows and their answers (n,) as tensors, once and for all."""
     if spec["task"] == "regression":
         answers = (answers - spec["center"]) / spec["scale"]
     kind = torch.int64 if spec["task"] == "multiclass" else torch.float32

@@ -39,7 +39,7 @@ def validate(params: config.Params) -> tuple[list[Finding], dict[str, Any]]:
             problems += conform.check_column(schema.columns[name], values)
         if name not in aside:
             copies = copies * np.uint64(1_000_003) ^ checks.fingerprint(values)
-        if name not in checks.parts(data):
+        if name not in data.aside():
             problems += checks.same_value(values, limits)
             told = checks.leakage(values[: sizes[0]], target[: sizes[0]], data.task)
             problems += checks.leaks(name, told, rows, limits)

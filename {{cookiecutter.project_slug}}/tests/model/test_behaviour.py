@@ -52,9 +52,7 @@ def test_the_same_rows_get_the_same_answers(fitted: Model, test_rows: pd.DataFra
 
 
 def test_columns_that_it_must_not_see_do_not_matter(fitted: Model, test_rows: pd.DataFrame) -> None:
-    data = config.load().data
-    unseen = [data.target, data.id, data.time, data.label_time, data.group, *data.drop]
-    without = test_rows.drop(columns=[name for name in unseen if name])
+    without = test_rows.drop(columns=list(config.load().data.aside()))
     assert np.array_equal(fitted.score(without), fitted.score(test_rows))
 
 
