@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from measure import Row, by_cpu, compare, once, say
 from sklearn.ensemble import HistGradientBoostingClassifier
-from speed import ready
+from speed import as_tensors, ready
 from threadpoolctl import threadpool_limits
 from workspace import ROWS, SIZE, prepared_loans, settings
 
-from pipeline import features, prepared, scores, train
+from pipeline import prepared, scores
 from pipeline.fit import fit
 
 TREES, EPOCHS = 300, 4
@@ -34,7 +33,7 @@ def network(folder: Path, epochs: int) -> Callable[[], Any]:
 
     def work() -> float:
         spec, rows, fresh, todo = ready(table, params)
-        val = train.on_device(held_out, spec, torch.device("cpu"))
+        val = as_tensors(held_out, spec)
         _, history = fit(fresh, rows, val, spec, params, todo.batch, todo.epochs)
         return max(row["val_roc_auc"] for row in history)
 
@@ -67,7 +66,7 @@ def known(folder: Path, side: str) -> tuple[pd.DataFrame, np.ndarray]:
     """What a model may see of a side, and the answers."""
     os.chdir(folder)
     table, data = prepared.frame(side), settings().data
-    return table[features.features(data, list(table))], table[data.target].to_numpy()
+    return table.drop(columns=list(data.aside())), table[data.target].to_numpy()
 
 
 def rows() -> Iterator[Row]:

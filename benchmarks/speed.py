@@ -64,12 +64,17 @@ class Ready(NamedTuple):
     todo: train.Plan
 
 
+def as_tensors(table: pd.DataFrame, spec: features.Spec) -> Rows:
+    answers = features.answers(table[spec["target"]], spec)
+    return train.on_device(features.encode(table, spec), answers, spec, torch.device("cpu"))
+
+
 def ready(table: pd.DataFrame, params: config.Params) -> Ready:
     """As `train.train` does it, but for the plain linear model."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     spec = features.learn(table, params.data)
-    rows = train.on_device(table, spec, torch.device("cpu"))
+    rows = as_tensors(table, spec)
     todo = train.plan(params, len(rows.answers))
     pieces = cut(rows.numbers.numpy(), todo.bins)
     shape = {**params.model.model_dump(exclude={"bins"}), "members": todo.members}

@@ -37,7 +37,7 @@ def fit(inputs: Inputs, answers: np.ndarray, spec: Spec) -> Model:
     with torch.no_grad():
         network.linear.weight.copy_(torch.from_numpy(weights[:, :plain]))
         network.linear.bias.copy_(torch.from_numpy(biases))
-        network.linear_levels.weight.copy_(torch.from_numpy(weights[:, plain:].T.copy()))
+        network.levels.linear.copy_(torch.from_numpy(weights[:, plain:].T.copy()))
     return Model(spec, {"hidden": []}, network)
 
 

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from pipeline.features import FIRST, Spec
 
+ONE_HOT = 256  # up to so many levels in all, products with ones beat look-ups and their gradients
+
 
 class Network(nn.Module):
     """A classifier or regressor of rows as `pipeline.features` encodes them."""
@@ -23,7 +25,6 @@ class Network(nn.Module):
     piece_from: Tensor
     piece_scale: Tensor
     temperature: Tensor
-    starts: Tensor  # where each category's levels start in linear_levels
 
     def __init__(
         self,
@@ -47,15 +48,11 @@ class Network(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
         plain = len(spec["numbers"]) + len(lacking)
-        starts = np.cumsum([0, *levels[:-1]]) if levels else np.zeros(0)
-        self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64))
         self.linear = nn.Linear(plain, outputs)
-        self.linear_levels = nn.Embedding(sum(levels), outputs)
-        for weights in (*self.linear.parameters(), *self.linear_levels.parameters()):
-            nn.init.zeros_(weights)
-
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
         widths = [min(embedding, (count + 1) // 2) for count in levels if hidden]
-        self.embeddings = nn.ModuleList(map(nn.Embedding, levels, widths))
+        self.levels = Levels(levels, outputs, widths)
         width = plain + pieces + sum(widths)
         self.layers = nn.ModuleList()
         for i, size in enumerate(hidden):
@@ -68,23 +65,47 @@ class Network(nn.Module):
         lacking = numbers.isnan()
         filled = torch.where(lacking, 0.0, numbers)
         plain = torch.cat([filled, lacking[:, self.lacking].to(filled.dtype)], 1)
-        out: Tensor = self.linear(plain).unsqueeze(1)
-        if len(self.starts):
-            out = out + self.linear_levels(codes + self.starts).sum(1, keepdim=True)
+        weights, embedded = self.levels(codes)
+        out: Tensor = (self.linear(plain) + weights).unsqueeze(1)
         if self.head is None:
             return out
-        parts = [plain]
         if len(self.piece_of):
-            gone = (filled[:, self.piece_of] - self.piece_from).mul_(self.piece_scale)
-            parts.append(gone.clamp_(0, 1))
-        parts += [table(codes[:, i]) for i, table in enumerate(self.embeddings)]
-        x = torch.cat(parts, 1)
-        for layer in self.layers:
-            x = F.relu(layer(x))
+            spread = F.one_hot(self.piece_of, filled.shape[1]).to(filled.dtype).T
+            each = filled @ spread  # a look-up by column, in a fifth of the time of indexing
+            gone = (each - self.piece_from).mul_(self.piece_scale).clamp_(0, 1)
+            plain = torch.cat([plain, gone], 1)
+        x = F.relu_(self.layers[0](plain, embedded))
+        for layer in self.layers[1:]:
             x = F.dropout(x, self.dropout, self.training) if self.dropout else x
+            x = F.relu_(layer(x))
+        x = F.dropout(x, self.dropout, self.training) if self.dropout else x
         if x.dim() == 2:
             return out + (x @ self.head[0]).unsqueeze(1)
         return out + torch.einsum("nmw,mwo->nmo", x, self.head)
+
+
+class Levels(nn.Module):
+    """Weights and embeddings of the levels of all categories; the weights start at zero."""
+
+    starts: Tensor  # where each category's levels start in `linear`
+
+    def __init__(self, levels: list[int], outputs: int, widths: list[int]) -> None:
+        super().__init__()
+        starts = np.cumsum([0, *levels])[: len(levels)]
+        self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64))
+        self.linear = nn.Parameter(torch.zeros(sum(levels), outputs))
+        self.tables = nn.ParameterList(map(torch.randn, levels, widths))
+
+    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes (n, C) to the sum of weights (n, outputs) and the embeddings (n, widths)."""
+        rows = codes + self.starts
+        if len(self.linear) > ONE_HOT:
+            found = [F.embedding(codes[:, i], table) for i, table in enumerate(self.tables)]
+            embedded = torch.cat(found, 1) if found else self.linear.new_zeros(len(codes), 0)
+            return F.embedding(rows, self.linear).sum(1), embedded
+        ones = self.linear.new_zeros(len(codes), len(self.linear)).scatter_(1, rows, 1.0)
+        embedded = ones @ torch.block_diag(*self.tables) if len(self.tables) else ones[:, :0]
+        return ones @ self.linear, embedded
 
 
 class Shared(nn.Module):
@@ -101,8 +122,15 @@ class Shared(nn.Module):
             self.scale_in = nn.Parameter(signs if first else torch.ones(members, inputs))
             self.scale_out = nn.Parameter(torch.ones(members, outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, [members,] inputs) to (n, members, outputs), or (n, outputs) without members."""
+    def forward(self, x: Tensor, learnt: Tensor | None = None) -> Tensor:
+        """(n, [members,] inputs) to (n, members, outputs), or (n, outputs) without members.
+
+        `learnt` (n, more inputs) has weights behind it; x beside it then needs no gradient.
+        """
+        if self.members == 1 and learnt is not None:
+            fixed, rest = self.weight.split([x.shape[1], learnt.shape[1]], 1)
+            return torch.addmm(F.linear(x, fixed, self.bias[0]), learnt, rest.T)
+        x = x if learnt is None else torch.cat([x, learnt], 1)
         if self.members == 1:
             return F.linear(x, self.weight, self.bias[0])
         x = x.unsqueeze(1) if x.dim() == 2 else x

@@ -28,7 +28,7 @@ def plan(params: config.Params, rows: int) -> Plan:
     """Few rows: more members, small batches, many epochs; many rows the other way round."""
     auto = Plan(
         members=8 if rows < 50_000 else 4 if rows < 200_000 else 1,
-        bins=0 if rows < 1_000 else 24,
+        bins=0 if rows < 1_000 else 16,
         batch=int(np.clip(2 ** round(np.log2(max(1, rows / 32))), 32, 2048)),
         epochs=int(np.clip(400_000 // rows, 4, 100)),
     )
@@ -87,10 +87,13 @@ def calibrate(fitted: Model, val: Rows) -> None:
             return float(F.binary_cross_entropy_with_logits(scaled[:, 0], truth.double()))
         return float(F.cross_entropy(scaled, truth))
 
-    tried = np.exp(np.linspace(-1.5, 1.5, 121))
-    best = min(tried, key=loss)
+    low, high = -1.5, 1.5  # of the logarithm; the loss has one minimum in between
+    while high - low > 0.01:
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (low, right) if loss(np.exp(left)) < loss(np.exp(right)) else (left, high)
+    best = float(np.exp((low + high) / 2))
     if loss(best) < loss(1.0) - 1e-4:
-        fitted.network.temperature.fill_(float(best))
+        fitted.network.temperature.fill_(best)
 
 
 def pick_device(wanted: str) -> torch.device:
