@@ -14,7 +14,7 @@ from tqdm import tqdm
 from pipeline import checkpoint, config, scores
 from pipeline.errors import Problem
 from pipeline.features import Spec
-from pipeline.model import Model
+from pipeline.model import BATCH, Model
 from pipeline.network import Network
 from pipeline.optimizer import AdamW, one_cycle
 
@@ -122,7 +122,7 @@ def _validate(network: Network, val: Rows, spec: Spec, loss_of: Loss) -> dict[st
     network.eval()
     parts = [
         network(n, c).mean(1)
-        for n, c in zip(val.numbers.split(8192), val.codes.split(8192), strict=True)
+        for n, c in zip(val.numbers.split(BATCH), val.codes.split(BATCH), strict=True)
     ]
     logits = torch.cat(parts)
     task = spec["task"]
