@@ -103,7 +103,7 @@ def kind_of(column: pd.Series) -> str:
 def _numbers(column: pd.Series) -> np.ndarray:
     """The column as float64, NaN where missing; dates as days since 1970."""
     if kind_of(column) == "date":
-        days = column.dt.as_unit("s").to_numpy().astype("int64") / 86400
+        days = column.to_numpy("datetime64[s]").astype(np.float64) / 86400
         return np.where(column.isna(), np.nan, days)
     return column.to_numpy(np.float64, na_value=np.nan)
 
