@@ -1,8 +1,8 @@
-.PHONY: help demo test lint bench sample
+.PHONY: help demo test lint rehearse bench sample
 VENV ?= .venv
 DEMO ?= $(or $(TMPDIR),/tmp)/ml-cicd-demo
-PROJECT = {{cookiecutter.project_slug}}
-NEEDS = requirements-test.txt $(PROJECT)/requirements.txt
+GENERATED = {{cookiecutter.project_slug}}
+NEEDS = requirements-test.txt $(GENERATED)/requirements.txt
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # cookiecutter copies whatever lies in the project's folder: no caches there
 export PYTHONDONTWRITEBYTECODE = 1
@@ -25,10 +25,13 @@ test: $(VENV)/ready  ## everything: about a quarter of an hour on two cores
 
 lint: $(VENV)/ready  ## style, types and YAML, of the template and of what it generates
 	ruff check . && ruff format --check .
-	cd "$(PROJECT)" && mypy pipeline && yamllint .
+	cd "$(GENERATED)" && mypy && yamllint .
+
+rehearse: $(VENV)/ready  ## a project's pull request, run here: make rehearse PROJECT=../credit-risk
+	PYTHONPATH=tests python -m workflows.rehearse "$(PROJECT)"
 
 bench: $(VENV)/ready  ## the figures, each beside its reference: the better part of an hour
 	python benchmarks/run.py
 
 sample:  ## make the sample data anew, byte for byte
-	python benchmarks/loans.py 10000 "$(PROJECT)/data/raw/sample.csv"
+	python benchmarks/loans.py 10000 "$(GENERATED)/data/raw/sample.csv"

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from measure import Row, by_cpu, compare
 from scipy.stats import chi2_contingency, ks_2samp
-from workspace import ROWS, SIZE, frame, prepared_loans
+from workspace import RAW, ROWS, SIZE, frame, prepared_loans
 
 from pipeline import profile
 
@@ -31,7 +31,7 @@ def ours(before: Path, after: Path) -> Callable[[], Any]:
 
 
 def scipy(before: Path, after: Path) -> Callable[[], Any]:
-    tables = [pd.read_csv(path / "loans.csv").drop(columns=ASIDE) for path in (before, after)]
+    tables = [pd.read_csv(path / RAW).drop(columns=ASIDE) for path in (before, after)]
 
     def work(old: pd.DataFrame, new: pd.DataFrame) -> None:
         for name in old:

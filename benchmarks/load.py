@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 from measure import Row, by_cpu, compare
-from workspace import ROWS, SIZE, prepared_loans
+from workspace import RAW, ROWS, SIZE, prepared_loans
 
 from pipeline import prepared
 
@@ -18,7 +18,7 @@ def parquet(folder: Path) -> Callable[[], Any]:
 
 
 def csv(folder: Path) -> Callable[[], Any]:
-    return lambda: pd.read_csv(folder / "loans.csv")
+    return lambda: pd.read_csv(folder / RAW)
 
 
 def rows() -> Iterator[Row]:

@@ -16,7 +16,7 @@ import pandas as pd
 from measure import Row, by_cpu, compare
 from project import PROJECT
 from sklearn.metrics import roc_auc_score
-from workspace import ROWS, raw_loans, settings
+from workspace import RAW, ROWS, raw_loans, settings
 
 from pipeline import config, contract, prepare, stage, validate
 
@@ -46,11 +46,11 @@ def plain(folder: Path) -> Callable[[], Any]:
 
 def by_pandas(schema: Any, reference: dict[str, Any], limits: config.Validate) -> int:
     """How many checks failed."""
-    table = pd.read_csv("loans.csv")
+    table = pd.read_csv(RAW)
     share = pd.util.hash_array(table["application_id"].to_numpy()) / 2.0**64
     side = np.searchsorted([0.7, 0.85], share, side="right")
     for code, name in enumerate(("train", "val", "test")):
-        table[side == code].to_parquet(f"{name}.parquet", compression="zstd", index=False)
+        table[side == code].to_parquet(f"{name}.parquet", compression="lz4", index=False)
     about = {name: describe(table[name]) for name in table}
     stage.write_json("about.json", about)
 

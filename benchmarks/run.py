@@ -14,7 +14,7 @@ from measure import Row, say
 
 NAMES = [
     *("generate", "repro", "load", "validate", "drift", "memory"),
-    *("speed", "boosting", "evaluate", "real"),
+    *("speed", "boosting", "evaluate", "judge", "alarms", "watch", "real"),
 ]
 LINE = "{:9}  {:44}  {:44}  {:>17}  {:>17}  {:>6}  {:>7}  {}"
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pandera.pandas as pa
 from measure import Row, by_cpu, compare
 from project import PROJECT
-from workspace import ROWS, SIZE, frame, prepared_loans
+from workspace import RAW, ROWS, SIZE, frame, prepared_loans
 
 from pipeline import conform, contract
 
@@ -68,7 +68,7 @@ def good(column: pd.Series, dtype: str, nullable: bool, unique: bool, checks: di
 
 
 def lazy_pandera(folder: Path) -> Callable[[], Any]:
-    table = pd.read_csv(folder / "loans.csv").drop(columns=LEFT_OUT)
+    table = pd.read_csv(folder / RAW).drop(columns=LEFT_OUT)
     rules = pa.DataFrameSchema(
         {
             name: pa.Column(

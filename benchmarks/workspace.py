@@ -20,7 +20,8 @@ ROWS = int(os.environ.get("BENCH_ROWS", 1_000_000))
 SIZE = f"{ROWS / 1e6:g} M rows"
 CHUNK = 1_000_000
 LEFTOVERS = shutil.ignore_patterns(".venv", "__pycache__", ".*_cache", "*.tmp")
-SECTIONS = {"id": "application_id", "time": "applied_on", "split": "hash", "path": "loans.csv"}
+RAW = "data/raw/loans.csv"
+SECTIONS = {"id": "application_id", "time": "applied_on", "split": "hash", "path": RAW}
 
 
 @functools.cache
@@ -32,21 +33,21 @@ def root() -> Path:
 
 
 def settings(**changes: object) -> config.Params:
-    """The shipped params.yaml, for loans.csv."""
+    """The shipped params.yaml, for RAW."""
     return params(**{**SECTIONS, **changes})
 
 
 @functools.cache
 def raw_loans(rows: int, seed: int) -> Path:
-    """A folder with `rows` loans in loans.csv, the data contract and the reference profile."""
+    """A folder with `rows` loans in RAW, the data contract and the reference profile."""
     folder = root() / f"{rows}-{seed}"
-    folder.mkdir()
+    (folder / RAW).parent.mkdir(parents=True)
     shutil.copy(PROJECT / "schema.yaml", folder)
     shutil.copytree(PROJECT / "data" / "reference", folder / "data" / "reference")
     if rows <= CHUNK:
-        write(rows, str(folder / "loans.csv"), seed)
+        write(rows, str(folder / RAW), seed)
         return folder
-    with (folder / "loans.csv").open("w") as file:
+    with (folder / RAW).open("w") as file:
         for first in range(0, rows, CHUNK):
             table = loans(min(CHUNK, rows - first), seed + first).drop(columns="chance")
             table["application_id"] += first

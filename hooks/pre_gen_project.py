@@ -25,10 +25,10 @@ OF_WINDOWS = {"aux", "con", "nul", "prn"} | {
 }
 # fmt: off
 OF_PACKAGES = {
-    "boto3", "dvc", "dvc_s3", "matplotlib", "mypy", "numpy", "pandas", "pandera", "pip",
-    "pipeline", "psutil", "pyarrow", "pydantic", "pytest", "rich", "ruamel", "ruff", "s3fs",
-    "safetensors", "scipy", "setuptools", "sklearn", "test", "tests", "torch", "tqdm", "yaml",
-    "yamllint",
+    "boto3", "botocore", "dvc", "dvc_s3", "infra", "matplotlib", "mypy", "numpy", "pandas",
+    "pandera", "pip", "pipeline", "psutil", "pyarrow", "pydantic", "pytest", "rich", "ruamel",
+    "ruff", "s3fs", "safetensors", "scipy", "setuptools", "sklearn", "test", "tests", "torch",
+    "tqdm", "yaml", "yamllint",
 }
 # fmt: on
 UNSEEN = {

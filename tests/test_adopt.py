@@ -136,7 +136,7 @@ GOOD: dict[str, tuple[Make, tuple[str, ...], dict[str, Any]]] = {
 def test_adopted_data_passes_its_validation_and_twice_is_harmless(
     name: str, tmp_path: Path, capsys: Capture
 ) -> None:
-    from pipeline import contract, gate, plots
+    from pipeline import contract, gates, plots
 
     make, options, expected = GOOD[name]
     file = make(tmp_path)
@@ -149,8 +149,10 @@ def test_adopted_data_passes_its_validation_and_twice_is_harmless(
         assert set(schema()) == set(contract.load().columns)
         declared = YAML(typ="safe").load(Path("dvc.yaml").read_text())["plots"]
         assert declared == plots.DECLARED[flat["task"]]
-        gates = YAML(typ="safe").load(Path("gates.yaml").read_text())
-        assert gates["performance"] == gate.STARTING[flat["task"]]
+        limits = YAML(typ="safe").load(Path("gates.yaml").read_text())
+        wanted = gates.starting(flat["task"], flat["protected"])
+        assert {kind: limits[kind] for kind in wanted} == wanted
+        gates.load()
         first = tree(here)
 
         said = prepare_and_validate(capsys)

@@ -205,21 +205,22 @@ def _short(project: Path) -> None:
 
 
 def _data_added(project: Path) -> None:
-    (project / "data/raw/more.csv").write_text("a,b\n1,2\n")
-    dvc("add", "data/raw/more.csv", cwd=project)
+    (project / "data/more").mkdir(exist_ok=True)
+    (project / "data/more/more.csv").write_text("a,b\n1,2\n")
+    dvc("add", "data/more/more.csv", cwd=project)
     commit(project)
 
 
 def _data_edited(project: Path) -> None:
     _data_added(project)
-    dvc("push", "data/raw/more.csv", cwd=project)
-    (project / "data/raw/more.csv").write_text("a,b\n1,3\n")
+    dvc("push", "data/more/more.csv", cwd=project)
+    (project / "data/more/more.csv").write_text("a,b\n1,3\n")
 
 
 def _data_lost(project: Path) -> None:
     _data_added(project)
-    _object(project, "data/raw/more.csv").unlink()
-    (project / "data/raw/more.csv").unlink()
+    _object(project, "data/more/more.csv").unlink()
+    (project / "data/more/more.csv").unlink()
 
 
 def _object(project: Path, name: str) -> Path:
@@ -229,14 +230,14 @@ def _object(project: Path, name: str) -> Path:
 
 
 def _folder_added(project: Path) -> Path:
-    parts = project / "data/raw/parts"
-    parts.mkdir()
+    parts = project / "data/more/parts"
+    parts.mkdir(parents=True)
     for n in range(3):
         (parts / f"{n}.csv").write_text(f"a,b\n{n},2\n")
-    dvc("add", "data/raw/parts", cwd=project)
-    dvc("push", "data/raw/parts", cwd=project)
+    dvc("add", "data/more/parts", cwd=project)
+    dvc("push", "data/more/parts", cwd=project)
     commit(project)
-    return _object(project, "data/raw/parts")
+    return _object(project, "data/more/parts")
 
 
 def _altered_list(project: Path) -> None:
@@ -267,12 +268,12 @@ MENDED_AS_TOLD = {
     ],
     "data": [
         Case(_altered(0o444), (f"{MODEL} altered in the cache",), "rm -f .dvc/cache/"),
-        Case(_altered_file, ("data/raw/parts/1.csv altered in the cache",), "rm -f .dvc/cache/"),
-        Case(_data_edited, ("data/raw/more.csv not as data/raw/more.csv.dvc",), "dvc add data"),
+        Case(_altered_file, ("data/more/parts/1.csv altered in the cache",), "rm -f .dvc/cache/"),
+        Case(_data_edited, ("data/more/more.csv not as data/more/more.csv.dvc",), "dvc add data"),
     ],
     "copied": [
         Case(_altered_and_copied, (f"{MODEL} altered in the cache",), "rm -f .dvc/cache/"),
-        Case(_altered_list, ("data/raw/parts altered in the cache",), "rm -f .dvc/cache/"),
+        Case(_altered_list, ("data/more/parts altered in the cache",), "rm -f .dvc/cache/"),
     ],
     "settings of DVC": [
         Case(_not_verified, ("storage", "verify is not on"), "dvc remote modify storage verify"),
@@ -299,7 +300,8 @@ LEFT_TO_THE_USER = {
              ("train.patiense: unknown key (did you mean 'patience'?)",), "edit params.yaml"),
         Case(_edit("schema.yaml", "isin:", "isinn:"),
              ("columns.gender.checks.isinn: unknown check",), "edit schema.yaml"),
-        Case(_edit("gates.yaml", "min:", "mni:"), ("mni: unknown key",), "edit gates.yaml"),
+        Case(_edit("gates.yaml", "min: 0.75", "mni: 0.75"),
+             ("mni: unknown key",), "edit gates.yaml"),
         Case(_append("pipeline/raw.py"), ("prepare: changed", "pipeline/raw.py"), "dvc repro"),
         Case(_edit("dvc.yaml", "python -m pipeline.validate", "python -O -m pipeline.validate"),
              ("validate: changed since it ran: its command",), "dvc repro"),
@@ -307,7 +309,7 @@ LEFT_TO_THE_USER = {
         Case(_append(SCORES), ("evaluate: changed since it ran", SCORES), "dvc repro"),
         Case(_altered_not_stored, (f"{PICTURE} altered in the cache",), "rm -f"),
         Case(_in_the_folder_only, (f"{TRAIN} in the folder only",), "dvc commit -f prepare"),
-        Case(_data_lost, ("data/raw/more.csv lost",), "get data/raw/more.csv from elsewhere"),
+        Case(_data_lost, ("data/more/more.csv lost",), "get data/more/more.csv from elsewhere"),
     ],
     "python": [
         Case(_edit("pyproject.toml", "^requires-python.*", 'requires-python = ">=3.99"'),
@@ -388,7 +390,7 @@ def test_what_is_not_committed_is_a_note(project: Path) -> None:
 def test_conflict_markers_are_told_with_their_line(project: Path) -> None:
     _data_added(project)
     mark = "<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n"
-    names = ["params.yaml", "schema.yaml", "gates.yaml", "dvc.yaml", "data/raw/more.csv.dvc"]
+    names = ["params.yaml", "schema.yaml", "gates.yaml", "dvc.yaml", "data/more/more.csv.dvc"]
     for name in names:
         path = project / name
         path.write_text("\n\n" + mark + path.read_text())

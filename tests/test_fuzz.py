@@ -58,6 +58,7 @@ answers = st.fixed_dictionaries(
         "license": st.sampled_from(PROMPTS["license"]),
         "python_version": st.sampled_from(PROMPTS["python_version"]),
         "dvc_remote": st.sampled_from(PROMPTS["dvc_remote"]),
+        "machine": st.sampled_from(PROMPTS["machine"]),
         "s3_bucket": buckets | buckets | anything,
         "s3_prefix": prefixes | prefixes | anything,
     }
@@ -131,5 +132,5 @@ def test_accepted_answers_make_a_project(
         assert {path for path in outer.rglob("*") if made not in path.parents} == around
         files = tree(made)
         assert_kept(given_answers, {name: files[name].decode() for name in RENDERED})
-        may_differ = {*RENDERED, "README.md", ".python-version", *S3_FILES}
+        may_differ = {*RENDERED, "README.md", ".python-version", "machine.yaml", *S3_FILES}
         assert {name for name, _ in files.items() ^ tree(project).items()} <= may_differ

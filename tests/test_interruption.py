@@ -12,6 +12,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from s3 import BUCKET, S3, keys
 from shell import BIN, dvc, run
 from trained import Copy
 
@@ -56,6 +57,46 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(trained_copy: 
     assert f"resuming after epoch {epochs[-1]}" in said
     assert md5(trained_copy / MODEL) == whole
     assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_a_machine_that_is_taken_away_leaves_its_checkpoint(
+    where: str, trained_copy: Path, s3: S3
+) -> None:
+    whole = md5(trained_copy / MODEL)
+    (trained_copy / MODEL).unlink()
+    if where == "s3":
+        dvc("remote", "modify", "storage", "url", f"s3://{BUCKET}/dvc", cwd=trained_copy)
+
+    def kept() -> bool:
+        if where == "s3":
+            return any("dvc/checkpoints/" in key for key in keys(s3))
+        return bool(list(trained_copy.parent.glob("credit-risk-storage/checkpoints/*")))
+
+    hired = s3 | {"KEEP_CHECKPOINTS": "true"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.train"], cwd=trained_copy, env=hired,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while not kept():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    (trained_copy / "models/checkpoint.safetensors").unlink()
+    said = run(sys.executable, "-m", "pipeline.train", cwd=trained_copy, env=hired)
+    assert "resuming after epoch 1" in said
+    assert md5(trained_copy / MODEL) == whole
+
+
+def test_training_goes_on_where_checkpoints_cannot_be_kept(trained_copy: Path) -> None:
+    dvc("remote", "modify", "storage", "url", "s3://no-such-bucket/dvc", cwd=trained_copy)
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    nowhere |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "KEEP_CHECKPOINTS": "true"}
+    said = run(sys.executable, "-m", "pipeline.train", cwd=trained_copy, env=nowhere)
+    assert "checkpoint not fetched at s3://no-such-bucket/dvc/checkpoints/" in said
+    assert "trained: epochs" in said
 
 
 def _epoch(checkpoint: Path) -> int:

@@ -58,8 +58,12 @@ def passes(project: Path, *command: str) -> None:
 )
 def test_options_fit_together(generate: Generate, tmp_path: Path, answers: Answers) -> None:
     project = generate(tmp_path, **answers)
-    for path in project.rglob("*.y*ml"):
+    for path in {*project.rglob("*.y*ml")} - {
+        project / "infra/bootstrap.yaml"
+    }:  # !Ref and the like
         yaml.safe_load(path.read_text(encoding="utf-8"))
+    machine = yaml.safe_load((project / "machine.yaml").read_text(encoding="utf-8"))
+    assert machine["use"] == answers["machine"]
     stated = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert stated["requires-python"] == f">={answers['python_version']}"
     assert (project / ".python-version").read_text() == answers["python_version"] + "\n"
@@ -74,7 +78,14 @@ def test_options_leave_the_code_as_it_is(generate: Generate, project: Path, tmp_
     """What the linters and the tests look at is the same in every project."""
     other = generate(tmp_path, **{name: choices[-1] for name, choices in OPTIONS.items()})
     changed = {name for name, _ in tree(other).items() ^ tree(project).items()}
-    rendered = {".dvc/config", ".python-version", "LICENSE", "README.md", "pyproject.toml"}
+    rendered = {
+        ".dvc/config",
+        ".python-version",
+        "LICENSE",
+        "README.md",
+        "machine.yaml",
+        "pyproject.toml",
+    }
     assert changed <= rendered | {"data/raw/.gitignore", "data/raw/sample.csv.dvc"}
 
 

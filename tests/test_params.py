@@ -25,7 +25,7 @@ LISTS = ["age", 5, [5], [None], [""], None]
 FLAGS = [0, 1, "yes", "perhaps", None, 0.5]
 CHOICES = ["perhaps", 5, True, None, ""]
 NOT: dict[str, list[Any]] = {
-    "data.path": [*WORDS, None],
+    "data.path": [*WORDS, None, "sample.csv", "data/raw/../a.csv", "/data/raw/a.csv"],
     "data.target": [*WORDS, None, "application_id", "applied_on"],
     "data.task": CHOICES,
     "data.id": [*WORDS, "defaulted", None],  # the split wants one

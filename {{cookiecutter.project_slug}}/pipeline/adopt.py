@@ -1,7 +1,6 @@
 """Bring your own data in: params.yaml, schema.yaml and the rest are written to fit it."""
 
 import argparse
-import configparser
 import csv
 import io
 import shlex
@@ -15,14 +14,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import arguments, config, contract, edits, findings, gate, infer, prepared, raw, stage
+from pipeline import (
+    arguments,
+    config,
+    contract,
+    edits,
+    findings,
+    gates,
+    infer,
+    offsite,
+    prepared,
+    raw,
+    stage,
+)
 from pipeline import trial as trials
 from pipeline.errors import Problem
 from pipeline.validate import REFERENCE
 
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
-CASES = Path("tests/model/critical_cases.csv")
 GITHUB_BYTES = 50 << 20  # GitHub warns from here on, and refuses 100 MB
 
 
@@ -48,10 +58,10 @@ def adopt(args: argparse.Namespace) -> None:
     text = edits.set_values(text, "data", trial.data.model_dump())
     text = edits.set_values(text, "validate", trial.limits)
     files = {
-        CASES: _cases([name for name, *_ in trial.columns if name != args.target], task),
+        gates.CASES: _cases([name for name, *_ in trial.columns if name != args.target], task),
         contract.PATH: trial.schema,
         PIPELINE: _with_plots(edits.read(PIPELINE), task),
-        gate.GATES: _gates(edits.read(gate.GATES), old.data, trial.data),
+        gates.PATH: _gates(edits.read(gates.PATH), old.data, trial.data),
         PARAMS: text,
     }
     by = {"hash": "id", "random": "no column"}.get(way, way)
@@ -79,7 +89,7 @@ def _cases(columns: list[str], task: str) -> str:
         ["expected", "expected_low", "expected_high"] if task == "regression" else ["expected"]
     )
     csv.writer(out, lineterminator="\n").writerow([*columns, *expected])
-    old = edits.read(CASES) if CASES.exists() else ""
+    old = edits.read(gates.CASES) if gates.CASES.exists() else ""
     return old if old.split("\n")[0] == out.getvalue().strip("\n") else out.getvalue()
 
 
@@ -87,7 +97,9 @@ def _gates(text: str, old: config.Data, new: config.Data) -> str:
     """gates.yaml as it is for the same data, else with limits that beat guessing."""
     if (old.path, old.target, old.task) == (new.path, new.target, new.task):
         return text
-    return edits.set_block(text, "performance", gate.STARTING[new.task])
+    for section, limits in gates.starting(new.task, new.protected).items():
+        text = edits.set_block(text, section, limits)
+    return text
 
 
 def _with_plots(text: str, task: str) -> str:
@@ -161,10 +173,7 @@ def _write(file: str, place: Path, files: dict[Path, str], profile: dict[str, An
 
 def _on_s3() -> bool:
     """Whether .dvc/config names a default remote on S3: data is then tracked by DVC, not by Git."""
-    settings = configparser.ConfigParser()
-    settings.read(".dvc/config", encoding="utf-8")
-    remote = f"'remote \"{settings.get('core', 'remote', fallback='')}\"'"
-    return settings.get(remote, "url", fallback="").startswith("s3://")
+    return offsite.storage().startswith("s3://")
 
 
 def _next(file: str, place: Path, old: str) -> None:
@@ -175,7 +184,7 @@ def _next(file: str, place: Path, old: str) -> None:
         print(f"{place} has {size >> 20} MB: too much for Git; set an S3 remote and run this again")
     tracked = [f"{place}.dvc", "data/raw/.gitignore"] if _on_s3() else [str(place)]
     added = [
-        str(path) for path in (PARAMS, contract.PATH, gate.GATES, PIPELINE, REFERENCE, CASES)
+        str(path) for path in (PARAMS, contract.PATH, gates.PATH, PIPELINE, REFERENCE, gates.CASES)
     ] + tracked
     print(f"""next:
   dvc repro

@@ -6,10 +6,10 @@ from typing import NoReturn
 
 import pandas as pd
 
-from pipeline import infer, prepared, raw
+from pipeline import config, infer, prepared, raw
 from pipeline.errors import Problem, nearest
 
-RAW = Path("data/raw")
+RAW = Path(config.RAW)
 PARTS = ("target", "id", "time", "label_time", "group", "protected", "drop")
 
 

@@ -127,12 +127,12 @@ def settings(skip: Iterable[str]) -> list[Note]:
 
 
 def _loaders() -> dict[str, Callable[[], Any]]:
-    from pipeline import config, contract, gate
+    from pipeline import config, contract, gates
 
     return {
         "params.yaml": config.load,
         "schema.yaml": contract.load,
-        "gates.yaml": gate.load,
+        "gates.yaml": gates.load,
         "dvc.yaml": _stages,
     }
 

@@ -1,14 +1,34 @@
 """What params.yaml may say: every knob with its type and its range."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import Problem, nearest
+
+RAW = PurePosixPath("data/raw")  # what the stage prepare waits for in dvc.yaml
+
+
+def _below_raw(path: str) -> str:
+    parts = PurePosixPath(path)
+    if ".." in parts.parts or not parts.is_relative_to(RAW):
+        raise ValueError(
+            f"found {path!r}; must be below {RAW}, the folder that dvc.yaml watches "
+            "(`python -m pipeline.adopt` brings a file there)"
+        )
+    return path
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -28,7 +48,7 @@ class Strict(BaseModel):
 class Data(Strict):
     """Where the data is, and which column plays which part."""
 
-    path: Name
+    path: Annotated[str, AfterValidator(_below_raw)]
     target: Name
     task: Task
     id: Name | None

@@ -54,7 +54,7 @@ def data(git: Git, offline: bool, wrong: set[str]) -> Iterator[Note]:
                 note, there = storage.reach(repo, name)
                 yield note
             yield from tracked.kept(listed, here, git, there)
-            yield from steps
+            yield from (one for one in steps if one.says.split(":")[0] not in wrong)
     except LockError:
         yield Note("warn", "data", "another DVC process is at work: try again when it is done")
     except (DvcException, SCMError) as error:

@@ -16,6 +16,7 @@ from pipeline.errors import Problem
 from pipeline.features import Spec
 from pipeline.model import BATCH, Model
 from pipeline.network import Network
+from pipeline.offsite import Offsite
 from pipeline.optimizer import AdamW, one_cycle
 
 History = list[dict[str, float]]
@@ -51,6 +52,9 @@ def fit(
     key = checkpoint.fingerprint(params, spec)
     about: dict[str, Any] = {"fingerprint": key, "history": [], "best_loss": None, "bad": 0}
     best: dict[str, Tensor] = {}
+    offsite = Offsite(checkpoint.PATH, key)
+    if knobs.resume:
+        offsite.fetch()
     if knobs.resume and (state := checkpoint.load(network, optimizer, key)):
         about, best = state
         print(f"resuming after epoch {len(about['history'])} ({checkpoint.PATH})")
@@ -90,6 +94,7 @@ def fit(
                 {name: f"{value:.4f}" for name, value in row.items() if name != "epoch"}
             )
             checkpoint.save(network, optimizer, best, about)
+            offsite.send()
     return best, about["history"]
 
 

@@ -1,132 +1,112 @@
 """Judge the model by gates.yaml: 0 passed, 1 refused, 2 could not judge."""
 
-import json
-import math
+import argparse
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Any
 
-from pydantic import Field, model_validator
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import config, stage
-from pipeline.errors import Problem, nearest
+from pipeline import behaviour, config, gates, limits, regression, stage
+from pipeline.errors import Problem
+from pipeline.evidence import Evidence, Judgement
 
-GATES = Path("gates.yaml")
-QUALITY = Path("metrics/quality.json")
 VERDICT = Path("reports/gates.json")
-STARTING: dict[str, dict[str, dict[str, float]]] = {  # for new data: better than guessing
-    "binary": {"roc_auc": {"min": 0.5}},
-    "multiclass": {"roc_auc": {"min": 0.5}},
-    "regression": {"r2": {"min": 0.0}},
+KINDS = {
+    **{kind.__name__: kind for kind in (limits.performance, limits.calibration, limits.latency)},
+    **{kind.__name__: kind for kind in (limits.size, limits.memory, limits.fairness)},
+    **{kind.__name__: kind for kind in (behaviour.behaviour, behaviour.invariance)},
+    **{kind.__name__: kind for kind in (behaviour.direction, behaviour.stability)},
 }
 
 
-class Limit(config.Strict):
-    """A metric's smallest and largest value, or one of them."""
+def judge(rev: str | None = None) -> dict[str, Any]:
+    """Judge the model in models/ and write reports/gates.json, whose content this returns.
 
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("a limit without min or max would let everything pass")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min} is above max {self.max}: nothing would pass")
-        return self
-
-
-class Gates(config.Strict):
-    """The whole of gates.yaml."""
-
-    performance: Annotated[dict[str, Limit], Field(min_length=1)]
-
-
-class Judgement(NamedTuple):
-    """One gate: what was found, what is allowed."""
-
-    gate: str
-    metric: str
-    value: float
-    limit: str
-    passed: bool
-
-
-def load(path: str | Path = GATES) -> Gates:
-    """Read and check gates.yaml; every mistake is a `Problem` (exit 2)."""
-    return config.check(Gates, config.read_yaml(path), path)
-
-
-def judge(gates: Gates, quality: dict[str, Any]) -> list[Judgement]:
-    """Hold each declared metric against its limit.
-
-    Raises `Problem` (exit 2) for a metric that is missing or no finite number:
-    what cannot be judged has not passed.
+    The baseline is the model at `rev`, else the one in production, else main's, else the plain
+    one. Raises `Problem` (exit 2), after writing the reason, where it cannot judge: what cannot
+    be judged has not passed.
     """
-    known = _flat(quality)
-    judged = []
-    for metric, limit in gates.performance.items():
-        if metric not in known:
-            raise Problem(
-                f"{GATES}: performance.{metric}: {QUALITY} has no such metric"
-                f"{nearest(metric, known)}",
-                2,
-            )
-        value = known[metric]
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise Problem(f"{QUALITY}: {metric} is {value!r}; want a finite number", 2)
-        low = -math.inf if limit.min is None else limit.min
-        high = math.inf if limit.max is None else limit.max
-        says = " and ".join(
-            f"{sign} {bound:g}"
-            for sign, bound in ((">=", low), ("<=", high))
-            if math.isfinite(bound)
-        )
-        judged.append(Judgement("performance", metric, value, says, low <= value <= high))
-    return judged
+    VERDICT.unlink(missing_ok=True)
+    try:
+        verdict = _judge(rev)
+    except Problem as problem:
+        why = {"verdict": "could not judge", "why": str(problem), "baseline": None, "rows": 0}
+        stage.write_json(VERDICT, why | {"gates": [], "comparison": {}})
+        raise Problem(str(problem), 2) from None
+    stage.write_json(VERDICT, verdict)
+    return verdict
 
 
-def _flat(content: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(content, dict):
-        return {path: content}
-    found: dict[str, Any] = {}
-    for name, inner in content.items():
-        found |= _flat(inner, f"{path}.{name}" if path else str(name))
-    return found
+def _judge(rev: str | None) -> dict[str, Any]:
+    asked, found = gates.load(), Evidence(config.load())
+    judged: list[Judgement] = []
+    for name, kind in KINDS.items():
+        if getattr(asked, name) != "off":
+            judged += kind(asked, found)
+    about, table = _compare(asked, found, rev, judged)
+    passed = all(one.passed for one in judged)
+    return {
+        "verdict": "passed" if passed else "refused",
+        "baseline": about,
+        "rows": len(found.test),
+        "gates": [one._asdict() for one in sorted(judged, key=lambda one: one.passed)],
+        "comparison": table,
+    }
 
 
-def show(judged: list[Judgement]) -> None:
+def _compare(
+    asked: gates.Gates, found: Evidence, rev: str | None, judged: list[Judgement]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What it was compared with, and how; without the gate, what cannot be compared is a note."""
+    wanted = asked.regression
+    try:
+        against = regression.find(rev, found.model.spec)
+        confidence = None if wanted == "off" else wanted.confidence
+        table = regression.compare(found, against, confidence or regression.CONFIDENCE)
+    except Problem as problem:
+        if wanted != "off" or rev:
+            raise
+        nothing = {"what": None, "name": None, "commit": None, "rows": "other"}
+        return nothing | {"note": str(problem)}, {}
+    if wanted != "off":
+        judged += regression.regression(asked, against, table)
+    about = against._asdict()
+    del about["model"]
+    return about, table
+
+
+def show(verdict: dict[str, Any]) -> None:
     """Print the judgements as a table, failed ones first."""
-    table = Table("gate", "metric", "value", "limit", "verdict")
-    for one in sorted(judged, key=lambda one: one.passed):
-        verdict = "passed" if one.passed else "[bold red]refused"
-        table.add_row(one.gate, escape(one.metric), f"{one.value:.4f}", one.limit, verdict)
-    Console().print(table)
+    table = Table("gate", "about", "value", "limit", "verdict", "note")
+    for one in verdict["gates"]:
+        low, high = one["low"], one["high"]
+        interval = "" if low is None else f" ({low:.4g} to {high:.4g})"
+        said = "passed" if one["passed"] else "[bold red]refused"
+        cells = (one["about"], f"{one['value']:.4g}{interval}", one["limit"])
+        table.add_row(one["gate"], *map(escape, cells), said, escape(one["note"]))
+    console = Console(width=None if Console().is_terminal else 140)
+    console.print(table)
+    against = verdict["baseline"]
+    if against["what"]:
+        console.print(f"baseline: {against['what']}, {escape(against['name'])}", highlight=False)
+    if against["what"] and against["rows"] == "other":
+        console.print("it was tested on other rows: here it is scored again, on some that it may "
+                      "have been trained on", highlight=False)  # fmt: skip
+    if against["note"]:
+        console.print(f"note: {escape(against['note'])}", highlight=False)
 
 
 def main() -> None:
     """`python -m pipeline.gate`"""
-    VERDICT.unlink(missing_ok=True)
-    gates = load()
-    try:
-        quality = json.loads(QUALITY.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Problem(f"{QUALITY}: no such file; `dvc repro` makes it", 2) from None
-    except ValueError as error:
-        raise Problem(f"{QUALITY}: not JSON: {error}", 2) from None
-    judged = judge(gates, quality)
-    passed = all(one.passed for one in judged)
-    stage.write_json(VERDICT, {"passed": passed, "gates": [one._asdict() for one in judged]})
-    show(judged)
-    if not passed:
-        refused = ", ".join(one.metric for one in judged if not one.passed)
-        raise Problem(f"the model is refused: {refused}")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.gate", description=__doc__)
+    parser.add_argument("--baseline", metavar="REV", help="default: production, else main")
+    verdict = judge(parser.parse_args().baseline)
+    show(verdict)
+    refused = [one["about"] for one in verdict["gates"] if not one["passed"]]
+    if refused:
+        raise Problem(f"the model is refused: {'; '.join(refused)}")
     print("the model passed every gate")
 
 

@@ -45,7 +45,7 @@ def _split(blocks: Iterator[pa.RecordBatch], params: config.Params) -> dict[str,
                 _check_columns(params.data, block.schema.names)
                 for side in SIDES:
                     name = stack.enter_context(stage.replacing(prepared.path(side)))
-                    writer = pq.ParquetWriter(name, block.schema, compression="zstd")
+                    writer = pq.ParquetWriter(name, block.schema, compression="lz4")
                     writers[side] = stack.enter_context(writer)
             sides = side_of(block)
             for code, side in enumerate(SIDES):

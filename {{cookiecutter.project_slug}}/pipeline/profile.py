@@ -25,10 +25,10 @@ def describe(column: pd.Series) -> Profile:
     if kind == "text":
         return {**about, "distinct": int(column.nunique())}
     if kind == "category":
-        counts, _ = _levels(column)
-        levels = sorted(counts.items(), key=lambda level: -level[1])
-        other = sum(count for _, count in levels[LEVELS:])
-        return {**about, "levels": dict(levels[:LEVELS]), "other": other}
+        found, _ = levels(column)
+        ranked = sorted(found.items(), key=lambda level: -level[1])
+        other = sum(count for _, count in ranked[LEVELS:])
+        return {**about, "levels": dict(ranked[:LEVELS]), "other": other}
     values = _finite(np.sort(_numbers(column)))
     if not len(values):
         return {**about, "edges": [], "counts": [0, len(column)]}
@@ -59,27 +59,36 @@ def drift(reference: Profile, column: pd.Series) -> Profile | None:
     if reference["kind"] == "text":
         return None
     if len(column) > ROWS:
-        column = column.iloc[_some(len(column))]
-    if reference["kind"] == "category":
-        before = np.array([*reference["levels"].values(), reference["other"], reference["missing"]])
-        counts, missing = _levels(column)
-        known = [counts.pop(name, 0) for name in reference["levels"]]
-        after, extra = np.array([*known, sum(counts.values()), missing]), {}
-    else:
-        numbers = _numbers(column) if kind_of(column) in ("number", "date") else np.empty(0)
-        values = _finite(np.sort(numbers.astype(np.float32)))  # half the time, and fine enough
-        missing = len(column) - len(values)
-        before = np.array(reference["counts"])
-        after = np.array([*_binned(values, np.array(reference["edges"])), missing])
-        extra = _kolmogorov_smirnov(reference, values)
+        column = column.iloc[some(len(column))]
+    before, after, values = counts(reference, column)
+    extra = {} if values is None else _kolmogorov_smirnov(reference, values)
     used = (before + after) > 0
     before, after = before[used], after[used]
     noise = _chi_square_quantile(len(before) - 1) * (1 / before.sum() + 1 / max(1, after.sum()))
     return {"psi": psi(before, after), "noise": noise, **(extra or _chi_square(before, after))}
 
 
+def counts(
+    reference: Profile, column: pd.Series
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Rows of the reference and of `column` in the reference's own bins, the last for missing.
+
+    Of categories the bin before the last holds the levels that the reference does not name. Of
+    numbers and dates also the sorted values, without missing ones; else None.
+    """
+    if reference["kind"] == "category":
+        before = np.array([*reference["levels"].values(), reference["other"], reference["missing"]])
+        found, missing = levels(column)
+        known = [found.pop(name, 0) for name in reference["levels"]]
+        return before, np.array([*known, sum(found.values()), missing]), None
+    numbers = _numbers(column) if kind_of(column) in ("number", "date") else np.empty(0)
+    values = _finite(np.sort(numbers.astype(np.float32)))  # half the time, and fine enough
+    binned = _binned(values, np.array(reference["edges"]))
+    return np.array(reference["counts"]), np.array([*binned, len(column) - len(values)]), values
+
+
 @cache
-def _some(rows: int) -> np.ndarray:
+def some(rows: int) -> np.ndarray:
     """The same positions for every column of so many rows; in order, which is kind to memory."""
     return np.sort(np.random.default_rng(0).integers(0, rows, ROWS))
 
@@ -119,7 +128,7 @@ def _binned(values: np.ndarray, edges: np.ndarray) -> list[int]:
     return np.diff([0, *cuts, len(values)]).tolist()
 
 
-def _levels(column: pd.Series) -> tuple[dict[str, int], int]:
+def levels(column: pd.Series) -> tuple[dict[str, int], int]:
     """How often each level occurs, and how many values are missing."""
     if column.dtype == bool:
         yes = int(column.sum())

@@ -77,6 +77,7 @@ def regression(truth: np.ndarray, guess: np.ndarray, *_: Any) -> Scores:
     return _floats(scores)
 
 
+LOWER_IS_BETTER = {"log_loss", "brier", "ece", "mae", "rmse", "mape"}
 WATCHED = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "r2"}  # one for each task
 OF_TASK: dict[str, Callable[..., Scores]] = {
     "binary": binary,

@@ -42,10 +42,11 @@ def _shares(task: str, truth: np.ndarray, guess: np.ndarray, threshold: float) -
     """What fairness looks at: how often the answer is yes, and should have been."""
     if task != "binary":
         return {}
-    return {
-        "selection_rate": round(float((guess >= threshold).mean()), 6),
-        "positive_rate": round(float(truth.mean()), 6),
-    }
+    said, no = guess >= threshold, truth == 0
+    shares = {"selection_rate": said.mean(), "positive_rate": truth.mean()}
+    if no.any():
+        shares["false_positive_rate"] = said[no].mean()
+    return {name: round(float(share), 6) for name, share in shares.items()}
 
 
 def _groups(column: pd.Series) -> tuple[np.ndarray, list[str]]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from pipeline import config
 from pipeline.checkup import Level, Note, fail, named
 from pipeline.errors import Problem
 from pipeline.git import Git
@@ -164,15 +165,17 @@ def step(repo: Any, git: Git) -> list[Note]:
         notes.append(_no_lock(git))
     outs = {os.path.relpath(out.fs_path): out for out in repo.index.outs}
     ran = {out.stage.addressing for out in outs.values() if out.hash_info}
-    gone: dict[str, Note] = {}
+    gone = _no_data(git, outs)
     for stage, entries in repo.status().items():
         changed = ["its command"] if "changed command" in entries else []
         for path, how in _changes(entries):
             out = outs.get(path)
+            if path == str(config.RAW) and gone:
+                continue
             if how not in ("deleted", "not in cache"):
                 changed.append(path)
             elif not out or (not out.use_cache and out.stage.addressing in ran):
-                mend = "dvc repro" if out else f"get {path} from elsewhere, or edit params.yaml"
+                mend = "dvc repro" if out else f"get {path} from elsewhere"
                 mend = f"git checkout HEAD -- {path}" if git.has(path) else mend
                 gone[path] = fail("data", f"{path}: no such file", mend)
         if changed and stage.endswith(".dvc"):
@@ -182,6 +185,19 @@ def step(repo: Any, git: Git) -> list[Note]:
             what = "has not run" if stage not in ran else f"changed since it ran: {named(changed)}"
             notes.append(fail("lock", f"{stage}: {what}", "dvc repro"))
     return [*gone.values(), *notes] or [Note("ok", "lock", f"{LOCK} is in step")]
+
+
+def _no_data(git: Git, outs: dict[str, Any]) -> dict[str, Note]:
+    """The raw data, where it is missing and no *.dvc file stands for it."""
+    try:
+        path = config.load().data.path
+    except Problem:
+        return {}  # told already, with the other settings
+    if Path(path).exists() or any(out.split("/")[:3] == path.split("/")[:3] for out in outs):
+        return {}
+    mend = f"get {path} from elsewhere, or edit params.yaml"
+    mend = f"git checkout HEAD -- {path}" if git.has(path) else mend
+    return {path: fail("data", f"{path}: no such file", mend)}
 
 
 def _no_lock(git: Git) -> Note:

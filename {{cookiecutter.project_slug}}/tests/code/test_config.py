@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, contract, gate
+from pipeline import config, contract, gates
 from pipeline.errors import Problem
 
 
 def test_the_projects_own_files_are_valid() -> None:
     config.load()
     contract.load()
-    gate.load()
+    gates.load()
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,12 @@
 """What the trained model must get right, whatever its scores: cases, invariance, stability."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import config, model, prepared
+from pipeline import behaviour, config, gates, model, prepared
 from pipeline.model import MODEL, Model
 
-CASES = Path("tests/model/critical_cases.csv")
 pytestmark = pytest.mark.skipif(
     not MODEL.exists(), reason=f"no {MODEL} yet: dvc repro, or dvc pull"
 )
@@ -27,20 +23,11 @@ def test_rows() -> pd.DataFrame:
 
 
 def test_the_critical_cases_are_answered_as_expected(fitted: Model) -> None:
-    with CASES.open(encoding="utf-8", newline="") as file:
-        if not list(csv.DictReader(file)):
-            pytest.skip(f"no case in {CASES} yet: add rows whose answer you are sure of")
-    cases = pd.read_csv(CASES)
-    scores = fitted.score(cases)
-    task, classes = fitted.spec["task"], [str(one) for one in fitted.spec["classes"]]
-    if task == "regression":
-        wrong = (scores < cases["expected_low"]) | (scores > cases["expected_high"])
-    else:
-        said = (
-            (scores >= config.load().evaluate.threshold) if task == "binary" else scores.argmax(1)
-        )
-        wrong = np.array(classes)[said.astype(int)] != cases["expected"].astype(str)
-    assert not wrong.any(), f"wrong answers:\n{cases[wrong].assign(score=scores[wrong])}"
+    if behaviour.read_cases().empty:
+        pytest.skip(f"no case in {gates.CASES} yet: add rows whose answer you are sure of")
+    cases = behaviour.read_cases()
+    wrong = ~behaviour.passes(fitted, cases, config.load().evaluate.threshold)
+    assert not wrong.any(), f"wrong answers:\n{cases[wrong]}"
 
 
 def test_the_same_rows_get_the_same_answers(fitted: Model, test_rows: pd.DataFrame) -> None:

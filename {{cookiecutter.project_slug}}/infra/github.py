@@ -1,0 +1,51 @@
+"""What only GitHub knows of the repository, asked for by `gh`; and the variables it is told."""
+
+import re
+import subprocess
+
+from infra.hired import REPOSITORY, told
+from pipeline.errors import Problem
+
+
+def origin() -> str:
+    """owner/name of the remote `origin`."""
+    command = ["git", "remote", "get-url", "origin"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    found = re.fullmatch(r".*?[/:]([^/:]+/[^/]+?)(\.git)?/?", done.stdout.strip())
+    if done.returncode or not found or not REPOSITORY.fullmatch(found[1]):
+        raise Problem("no remote `origin` on GitHub; name it by: --github-repository owner/name", 2)
+    return found[1]
+
+
+def subject(repository: str) -> str:
+    """How the tokens of the repository's jobs begin: `repo:owner/name`, or with numbers.
+
+    Repositories made since July 2026, and those that chose to, are named by numbers too, which
+    nobody can take over: repo:owner@1/name@2. A role that trusts the other form refuses them.
+    """
+    try:
+        says = told("gh", "api", f"repos/{repository}/actions/oidc/customization/sub")
+    except Problem as problem:
+        raise Problem(f"{problem}\nor say how its tokens are named: --subject repo:…", 2) from None
+    if not says.get("use_default", True):
+        keys = ", ".join(says.get("include_claim_keys") or ["something else"])
+        raise Problem(
+            f"{repository} names its tokens by {keys}, and no longer by branch and environment; "
+            f"back to that: gh api -X PUT repos/{repository}/actions/oidc/customization/sub "
+            "-F use_default=true",
+            2,
+        )
+    if says.get("use_immutable_subject") and not says.get("sub_claim_prefix"):
+        about = told("gh", "api", f"repos/{repository}")
+        name = repository.partition("/")[2]
+        return f"repo:{about['owner']['login']}@{about['owner']['id']}/{name}@{about['id']}"
+    return str(says.get("sub_claim_prefix") or f"repo:{repository}")
+
+
+def commands(repository: str, outputs: dict[str, str]) -> list[list[str]]:
+    """The commands that tell GitHub a stack's outputs: AwsRole becomes the variable AWS_ROLE."""
+    names = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).upper(): key for key in outputs}
+    return [
+        ["gh", "variable", "set", name, "--repo", repository, "--body", outputs[key]]
+        for name, key in sorted(names.items())
+    ]

@@ -1,0 +1,267 @@
+"""Write model-card.md from facts: what the model is for, what it was made of, how good it is.
+
+It is written before the commit that is registered, so that it lies in it; its last table says of
+which files it was written, and `python -m pipeline.registry register` refuses another one.
+"""
+
+import argparse
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from pipeline import base, bootstrap, config, features, gate, lineage, model, stage
+from pipeline.errors import Problem
+from pipeline.evidence import COST, QUALITY, SLICES, Evidence
+from pipeline.markdown import code, fence, number, signed, table
+
+PROFILE = Path("reports/profile.json")
+PICTURE = "reports/evaluation.png"
+LEVELS = 6  # of a category that are named
+GIVES = {
+    "binary": "the probability that {target} is {yes}",
+    "multiclass": "a probability for each value of {target}",
+    "regression": "a number, {target}",
+}
+TABLED = re.compile(r"^\| `([^`]+)` \| `([0-9a-f]{32}(?:\.dir)?)` \|$", re.MULTILINE)
+REPRODUCE = [
+    "python -m pipeline.registry                   # the versions",
+    "python -m pipeline.registry lineage VERSION   # every md5 above, computed again",
+    "git checkout model@VERSION",
+    "dvc pull",
+    "dvc repro                                     # nothing to do: it is all there",
+]
+
+
+def text(verdict: dict[str, Any]) -> str:
+    """The card of the model that lies here; `verdict` is as in reports/gates.json."""
+    found = Evidence(config.load())
+    parts = {
+        "Intended use": _use(found),
+        "Data": _data(found.params),
+        "Scores": _scores(found),
+        "Groups": _groups(found),
+        "Gates": _gates(verdict),
+        "Limits": _limits(found, verdict),
+        "Cost": _cost(found),
+        "Lineage": _lineage(),
+        "How to reproduce it": fence(REPRODUCE, "bash"),
+    }
+    about = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+    sections = [f"## {title}\n\n{part}" for title, part in parts.items() if part]
+    says = code(about["description"], 200) if about.get("description") else ""
+    head = [f"# Model card: {code(about['name'])}", says]
+    return "\n\n".join([*filter(None, head), *sections]) + "\n"
+
+
+def stale(card: str, of: lineage.Lineage) -> list[str]:
+    """The files that are not those the card was written of."""
+    told = dict(TABLED.findall(card))
+    return [name for name, md5 in _md5s(of).items() if told.get(name) != md5]
+
+
+def _md5s(of: lineage.Lineage) -> dict[str, str]:
+    files = {name: md5 for name, md5 in of.files.items() if name != lineage.CARD}
+    return {str(model.MODEL): of.model, lineage.RAW: of.data, **files}
+
+
+def _use(found: Evidence) -> str:
+    spec, data = found.model.spec, found.params.data
+    yes = code(spec["classes"][-1]) if spec["classes"] else ""
+    gives = GIVES[spec["task"]].format(target=code(spec["target"]), yes=yes)
+    columns = stage.read_json(PROFILE)["columns"]
+    inputs = [one["name"] for one in (*spec["numbers"], *spec["categories"])]
+    rows = [_column(name, columns.get(name, {})) for name in inputs]
+    aside = {"the answer": data.target, "identifies a row": data.id, "time of the row": data.time,
+             "time of its answer": data.label_time, "group of the split": data.group}  # fmt: skip
+    unseen = [f"{code(name)} ({why})" for why, name in aside.items() if name]
+    unseen += [f"{code(name)} (dropped)" for name in data.drop]
+    lines = [
+        f"It gives {gives}, for a row of these {len(rows)} columns:",
+        table(["column", "kind", "in the data", "missing"], rows, [3]),
+        f"It does not see: {', '.join(unseen)}.",
+    ]
+    for name in data.protected:
+        seen = "is an input" if name in inputs else "is no input"
+        lines.append(f"{code(name)} {seen} and watched: its groups are scored apart below.")
+    return "\n\n".join(lines)
+
+
+def _column(name: str, profile: dict[str, Any]) -> list[str]:
+    """What the data holds of a column."""
+    kind, rows = profile.get("kind", ""), profile.get("rows") or 1
+    if kind == "category":
+        levels = list(profile["levels"])
+        more = len(levels) - LEVELS
+        held = ", ".join(map(code, levels[:LEVELS])) + (f" and {more:,} more" if more > 0 else "")
+    else:
+        held = " to ".join(_bound(profile.get(end), kind) for end in ("min", "max"))
+    missing = profile.get("missing", 0) / rows
+    return [code(name), kind, held, f"{missing:.1%}" if missing else ""]
+
+
+def _bound(value: Any, kind: str) -> str:
+    if kind == "date" and isinstance(value, int | float):
+        return str(date(1970, 1, 1) + timedelta(days=int(value)))
+    whole = isinstance(value, float) and abs(value) < 1e15 and value == int(value)
+    return number(int(value) if whole else value)
+
+
+def _data(params: config.Params) -> str:
+    profile, data, split = stage.read_json(PROFILE), params.data, params.prepare
+    counts = ", ".join(f"{number(profile['rows'][name])} {name}" for name in profile["rows"])
+    columns = profile["columns"]
+    lines = [
+        f"{code(data.path)}: {len(columns)} columns, {number(sum(profile['rows'].values()))} rows "
+        f"({counts}), split by {split.split}"
+        + (f", a share of {split.sample:g} of all rows." if split.sample < 1 else "."),
+    ]
+    if data.time and data.time in columns:
+        lines.append(f"{code(data.time)}: {_column(data.time, columns[data.time])[2]}.")
+    if data.target in columns:
+        lines.append(f"{code(data.target)}: {_answers(columns[data.target], data.task)}.")
+    return "\n\n".join(lines)
+
+
+def _answers(profile: dict[str, Any], task: str) -> str:
+    if profile.get("levels"):
+        rows = profile["rows"] or 1
+        return ", ".join(f"{code(k)} {n / rows:.1%}" for k, n in profile["levels"].items())
+    share = f"{profile['mean']:.1%} are" if task == "binary" and profile.get("max") == 1 else ""
+    return (
+        f"{share} 1" if share else " to ".join(_bound(profile[end], "") for end in ("min", "max"))
+    )
+
+
+def _scores(found: Evidence) -> str:
+    plain = found.quality.get("baseline") or {}
+    rows = []
+    for name, value in found.scores.items():
+        spread = found.deviations.get(name)
+        bounds = bootstrap.interval(value, spread, 0.975)[1:] if spread is not None else ()
+        between = " to ".join(number(bound) for bound in bounds)
+        rows.append([code(name), number(value), between, number(plain.get(name))])
+    heads = ["score", "value", "95 % interval", "plain linear model"]
+    says = f"On {number(len(found.test))} test rows that no training has seen; bootstrap intervals."
+    drawn = (
+        f"Curves and calibration: `{PICTURE}` (`dvc pull {PICTURE}`), or `dvc plots show`; "
+        f"all scores: `{QUALITY}`."
+    )
+    return "\n\n".join([says, table(heads, rows, [1, 2, 3]), drawn])
+
+
+def _groups(found: Evidence) -> str:
+    names = list(found.quality.get("baseline") or found.scores)
+    rows = [
+        [code(attribute), code(group), number(one["rows"]), *(number(one.get(k)) for k in names)]
+        for attribute, groups in found.slices.get("slices", {}).items()
+        for group, one in groups.items()
+    ]
+    if not rows:
+        return ""
+    heads = ["attribute", "group", "rows", *map(code, names)]
+    return table(heads, rows, range(2, len(heads))) + f"\n\nAll scores: `{SLICES}`."
+
+
+def _gates(verdict: dict[str, Any]) -> str:
+    rows = [
+        [one["gate"], code(one["about"]), number(one["value"]), _between(one), code(one["limit"]),
+         "passed" if one["passed"] else "**refused**"]
+        for one in verdict["gates"]
+    ]  # fmt: skip
+    heads = ["gate", "about", "value", "between", "limit", "verdict"]
+    parts = [f"By `gates.yaml`: **{verdict['verdict']}**.", table(heads, rows, [2, 3, 4])]
+    against, compared = verdict["baseline"], verdict["comparison"]
+    if compared:
+        rows = [
+            [code(name), number(one["value"]), number(one["base"]), signed(one["difference"]),
+             _between(one)]
+            for name, one in compared.items()
+        ]  # fmt: skip
+        heads = ["score", "this model", code(against["name"]), "difference", "between"]
+        parts += ["On the same test rows:", table(heads, rows, [1, 2, 3, 4])]
+    return "\n\n".join(parts)
+
+
+def _between(one: dict[str, Any]) -> str:
+    if one.get("low") is None:
+        return ""
+    return f"{number(one['low'])} to {number(one['high'])}"
+
+
+def _limits(found: Evidence, verdict: dict[str, Any]) -> str:
+    return "\n".join(f"- {line}" for line in _bounds(found, verdict))
+
+
+def _bounds(found: Evidence, verdict: dict[str, Any]) -> Iterator[str]:
+    """What is known not to be known."""
+    asked = config.read_yaml("gates.yaml")
+    off = [kind for kind, one in asked.items() if one == "off"]
+    if off:
+        yield f"Not judged, `off` in `gates.yaml`: {', '.join(map(code, off))}."
+    against = verdict["baseline"] or {}
+    if against.get("note"):
+        yield f"Compared with {code(against['name'] or 'nothing')}: {code(against['note'], 300)}."
+    if against.get("rows") == "other":
+        yield "The model that it was compared with was tested on other rows, some of which it may "\
+              "have been trained on."  # fmt: skip
+    knobs, small = found.params.evaluate, []
+    for attribute, groups in found.slices.get("slices", {}).items():
+        small += [f"{attribute}: {g}" for g, one in groups.items()
+                  if one["rows"] < knobs.min_slice_rows]  # fmt: skip
+    if small:
+        yield (f"Too few rows to be scored (under {knobs.min_slice_rows}): "
+               f"{', '.join(map(code, small))}.")  # fmt: skip
+    yield (
+        f"Numbers beyond {features.CLIP:g} standard deviations of the training rows count as that "
+        f"far; levels seen in fewer than {features.RARE} of them, or never, are one level: unseen."
+    )
+    if found.task == "binary":
+        yield f"Shares of right answers, and groups, are for a threshold of {knobs.threshold:g}."
+    yield "Past the period and the ranges above nothing was measured."
+
+
+def _cost(found: Evidence) -> str:
+    cost, parts = found.cost, [f"{number(found.model.parameters())} parameters"]
+    for name, one in (cost.get("latency_ms") or {}).items():
+        parts.append(f"{name.replace('_', ' ')}: {number(one.get('p95'))} ms (p95)")
+    if "model_bytes" in cost:
+        parts.append(f"{number(cost['model_bytes'] / 1e6)} MB")
+    return "; ".join(parts) + f"; measured where it was trained: `{COST}`."
+
+
+def _lineage() -> str:
+    """md5s of what it was written of; the commit cannot be named in itself, its tag does that."""
+    stages = lineage.lock()
+    names = [name for name in lineage.FILES if name != lineage.CARD]
+    md5s = {
+        str(model.MODEL): base.md5(model.MODEL),
+        lineage.RAW: lineage.data(stages),
+        **{name: base.md5(Path(name)) for name in names},
+    }
+    rows = [[f"`{name}`", f"`{md5}`"] for name, md5 in md5s.items()]
+    version = Path(".python-version")
+    python = f"Python {code(version.read_text('utf-8'))}, packages as in `requirements.txt`. "
+    return (
+        (python if version.exists() else "")
+        + "The commit, and all this, stands in the tag of the version.\n\n"
+        + table(["file", "md5"], rows)
+    )
+
+
+def main() -> None:
+    """`python -m pipeline.card`"""
+    argparse.ArgumentParser(prog="python -m pipeline.card", description=__doc__).parse_args()
+    if base.md5(model.MODEL) != base.locked().get(str(model.MODEL)):
+        raise Problem(f"{model.MODEL} is not the one that dvc.lock names: dvc repro", 2)
+    verdict = gate.judge()
+    content = text(verdict)
+    with stage.replacing(lineage.CARD) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+    print(f"{lineage.CARD} is written; verdict of the gates: {verdict['verdict']}")
+
+
+if __name__ == "__main__":
+    stage.run("card", main)

@@ -1,0 +1,169 @@
+"""Is it time to train again? By retrain.yaml, against the model in production."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import answered, base, drift, newest, reference, retraining, stage
+from pipeline.errors import Problem
+from pipeline.reference import Reference
+from pipeline.retraining import Retraining
+
+REPORT = Path("reports/trigger.json")
+DAY = 86_400
+NAMES = ("schedule", "new_rows", "drift", "performance")
+
+
+def decide(force: bool | str = False) -> dict[str, Any]:
+    """The decision with every number and reason; it is written to reports/trigger.json.
+
+    `force` may say why.
+
+    Without a model in production, HEAD's is what is looked at; without any model, a retraining is
+    due. Raises `Problem` (exit 2) where a trigger that is on cannot be judged, unless forced.
+    """
+    for stale in (REPORT, drift.REPORT, drift.PICTURE):
+        stale.unlink(missing_ok=True)
+    asked, why = retraining.load(), [force if isinstance(force, str) else "forced"] * bool(force)
+    triggers: dict[str, Any] = {name: _said(False, "off") for name in NAMES}
+    against, first = None, False
+    try:
+        against = reference.find(trained=True)
+        first = against is None
+        triggers = _triggers(asked, against) if against else triggers
+    except Problem as problem:
+        if not force:
+            raise Problem(str(problem), 2) from None
+        why.append(f"not judged: {problem}")
+    on = [name for name, one in triggers.items() if one["on"]]
+    fired = [name for name in on if triggers[name]["fired"]]
+    enough = bool(fired) and (asked.combine == "any" or fired == on)
+    if first:
+        why.append("there is no model yet")
+    elif enough:
+        why += [triggers[name]["why"] for name in fired]
+    elif not why:
+        why = _why_not(asked, on, fired)
+    decision = {
+        "retrain": bool(force) or enough or first,
+        "why": why,
+        "production": against.name if against and against.what == "production" else None,
+        "against": against and {"what": against.what, "name": against.name,
+                                "commit": against.commit, "rows": against.rows},
+        "combine": asked.combine,
+        "triggers": triggers,
+    }  # fmt: skip
+    stage.write_json(REPORT, decision)
+    return decision
+
+
+def _why_not(asked: Retraining, on: list[str], fired: list[str]) -> list[str]:
+    if not on:
+        return ["no trigger is on"]
+    if fired:
+        rest = ", ".join(name for name in on if name not in fired)
+        return [f"{', '.join(fired)} fired; combine: {asked.combine} waits for {rest}"]
+    return [f"none of {', '.join(on)} fired"]
+
+
+def _said(on: bool, why: str, fired: bool = False, **numbers: Any) -> dict[str, Any]:
+    return {"on": on, "fired": fired, "numbers": numbers, "why": why}
+
+
+def _triggers(asked: Retraining, against: Reference) -> dict[str, Any]:
+    found = {name: _said(False, "off") for name in NAMES}
+    if asked.schedule != "off":
+        found["schedule"] = _schedule(asked.schedule.max_age_days, against)
+    if asked.data != "off":
+        new = newest.find(against)
+        if asked.data.min_new_rows != "off":
+            least = asked.data.min_new_rows
+            why = f"{new.amount:,} new rows, {least:,} are enough ({new.how})"
+            found["new_rows"] = _said(True, why, new.amount >= least,
+                                      rows=new.amount, enough=least)  # fmt: skip
+        if asked.data.drift:
+            found["drift"] = _drift(new, against)
+    if asked.performance != "off":
+        found["performance"] = _performance(asked.performance, against)
+    return found
+
+
+def _schedule(most: float, against: Reference) -> dict[str, Any]:
+    """The age of the model is that of its commit: the tagged one, else the last new dvc.lock."""
+    seconds = time.time() - int(base.git("log", "-1", "--format=%ct", str(against.commit)))
+    days = round(seconds / DAY, 2)
+    why = f"the model of {against.name} is {days:g} days old, {most:g} are allowed"
+    return _said(True, why, days > most, days=days, allowed=most)
+
+
+def _drift(new: newest.Newest, against: Reference) -> dict[str, Any]:
+    if new.rows is None:
+        return _said(True, f"nothing new to compare ({new.how})", rows=0)
+    found = drift.measure(new.rows, against)
+    drift.record(found)
+    drifted, table = found["drifted"], found["columns"]
+    psi = {name: [round(table[name][key], 4) for key in ("psi", "limit")]
+           for name in drifted if name in table}  # fmt: skip
+    says = [f"{one['column']} ({one['what']}: {one['says']})" for one in found["findings"]
+            if one["drift"]]  # fmt: skip
+    shown = "; ".join(says[:5]) + (f"; and {len(says) - 5} more" if len(says) > 5 else "")
+    why = f"{len(drifted)} of {found['compared']} columns drifted in {len(new.rows):,} rows"
+    numbers = {"rows": len(new.rows), "columns": found["compared"], "drifted": drifted}
+    why += f": {shown}" if says else ""
+    return _said(True, why, found["drift"], **numbers, psi_and_limit=psi)
+
+
+def _performance(wanted: retraining.Performance, against: Reference) -> dict[str, Any]:
+    assert against.model
+    found = answered.periods(wanted, against.model.spec)
+    limit, worse = wanted.limit(), "below" if wanted.min is not None else "above"
+    bad = [one["value"] is not None and (one["value"] < limit) == (worse == "below")
+           and one["value"] != limit for one in found]  # fmt: skip
+    values = ", ".join(
+        f"{one['value']:.4g}" if one["value"] is not None else f"untold ({one['rows']} rows)"
+        for one in found
+    )
+    why = (f"{wanted.metric} {worse} {limit:g} in {sum(bad)} of the last {len(found)} periods of "
+           f"{wanted.period_days:g} days: {values}")  # fmt: skip
+    return _said(True, why, all(bad), metric=wanted.metric, limit=limit,
+                 periods=found)  # fmt: skip
+
+
+def show(decision: dict[str, Any]) -> None:
+    """Print every trigger with its numbers, and the decision."""
+    table = Table("trigger", "", "why")
+    for name, one in decision["triggers"].items():
+        said = "[bold red]fired" if one["fired"] else "no" if one["on"] else "off"
+        table.add_row(name.replace("_", " "), said, escape(one["why"]) if one["on"] else "")
+    console = Console(width=None if Console().is_terminal else 140)
+    console.print(table)
+    if not decision["production"]:
+        against = decision["against"]
+        looked = f"; looked at the model of {against['name']}" if against else ""
+        console.print(f"no model is in production{looked}", highlight=False)
+    verdict = "retrain" if decision["retrain"] else "do not retrain"
+    console.print(escape(f"{verdict}: {'; '.join(decision['why'])}"), highlight=False,
+                  soft_wrap=True)  # fmt: skip
+
+
+def main() -> None:
+    """`python -m pipeline.trigger`: exit 0 whatever the decision, 2 when there is none."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.trigger", description=__doc__)
+    parser.add_argument("--force", metavar="WHY", nargs="?", const="forced", default="",
+                        help="retrain, whatever the triggers say")  # fmt: skip
+    decision = decide(parser.parse_args().force)
+    show(decision)
+    if output := os.environ.get("GITHUB_OUTPUT"):
+        told = {"retrain": decision["retrain"], "automerge": retraining.load().automerge}
+        with open(output, "a", encoding="utf-8") as file:
+            file.writelines(f"{name}={str(value).lower()}\n" for name, value in told.items())
+
+
+if __name__ == "__main__":
+    stage.run("trigger", main)
