@@ -219,7 +219,7 @@ def test_exactly_the_expired_of_twenty_end(ec2: Ec2, reap: Any, runners: Runners
 def test_what_has_no_readable_tag_ends_when_it_is_too_old(ec2: Ec2, reap: Any) -> None:
     ended, kept = twenty(ec2)
     strange = instance(ec2, tags(NOW + 10 * LONGEST))  # a tag beyond anything that can be declared
-    said = reap("--delete", later=LONGEST + 120)
+    said = reap("--delete", later=time.time() - NOW + LONGEST + 120)  # they started just now
     assert said.code == 0, said.text
     others = alive(ec2)
     assert len(others) == 6  # of other repositories, and of nobody
