@@ -8,15 +8,15 @@ PROJECT = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}
 sys.path.insert(0, str(PROJECT))
 sys.dont_write_bytecode = True  # cookiecutter would copy it into every project
 
-from pipeline import config  # noqa: E402
+from pipeline import config, strict  # noqa: E402
 
 
 def params(**changes: Any) -> config.Params:
     """The shipped params.yaml for a bare table: knobs by name, wherever they stand."""
-    content = config.read_yaml(PROJECT / "params.yaml")
+    content = strict.read_yaml(PROJECT / "params.yaml")
     bare = {"id": None, "time": None, "protected": [], "drop": []}
     content["prepare"]["split"] = "random"
     for name, value in {**bare, **changes}.items():
         section = next(s for s in content.values() if name in s)
         section[name] = value
-    return config.check(config.Params, content, "params.yaml")
+    return strict.check(config.Params, content, "params.yaml")

@@ -302,6 +302,11 @@ LEFT_TO_THE_USER = {
              ("columns.gender.checks.isinn: unknown check",), "edit schema.yaml"),
         Case(_edit("gates.yaml", "min: 0.75", "mni: 0.75"),
              ("mni: unknown key",), "edit gates.yaml"),
+        Case(_edit("retrain.yaml", "max_age_days:", "max_age:"),
+             ("schedule.max_age: unknown key (did you mean 'max_age_days'?)",),
+             "edit retrain.yaml"),
+        Case(_edit("machine.yaml", "timeout_minutes: 120", "timeout_minutes: 2"),
+             ("timeout_minutes: found 2",), "edit machine.yaml"),
         Case(_append("pipeline/raw.py"), ("prepare: changed", "pipeline/raw.py"), "dvc repro"),
         Case(_edit("dvc.yaml", "python -m pipeline.validate", "python -O -m pipeline.validate"),
              ("validate: changed since it ran: its command",), "dvc repro"),
@@ -390,7 +395,8 @@ def test_what_is_not_committed_is_a_note(project: Path) -> None:
 def test_conflict_markers_are_told_with_their_line(project: Path) -> None:
     _data_added(project)
     mark = "<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n"
-    names = ["params.yaml", "schema.yaml", "gates.yaml", "dvc.yaml", "data/more/more.csv.dvc"]
+    settings = ["params", "schema", "gates", "retrain", "machine", "dvc"]
+    names = [*(f"{name}.yaml" for name in settings), "data/more/more.csv.dvc"]
     for name in names:
         path = project / name
         path.write_text("\n\n" + mark + path.read_text())

@@ -136,6 +136,7 @@ pipeline/split.py
 pipeline/stage.py
 pipeline/steps.py
 pipeline/storage.py
+pipeline/strict.py
 pipeline/tracked.py
 pipeline/train.py
 pipeline/trial.py

@@ -107,8 +107,10 @@ def test_the_shipped_model_passes_with_every_kind_of_gate(here: Path) -> None:
 
 @pytest.mark.parametrize("path", list(leaves(GATES)), ids=lambda path: ".".join(map(str, path)))
 def test_a_misspelt_key_is_no_verdict(spoilt: Path, path: tuple[Any, ...]) -> None:
+    """The message tells the key as it stands there, with no word of pydantic's between."""
     (spoilt / "gates.yaml").write_text(yaml.safe_dump(changed(path, misspell)))
-    no_verdict("gates.yaml")
+    key = ".".join(map(str, path)) if len(path) < 3 else path[-1]
+    no_verdict("gates.yaml", f"{key}x")
 
 
 @pytest.mark.parametrize("path", list(leaves(GATES)), ids=lambda path: ".".join(map(str, path)))

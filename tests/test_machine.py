@@ -225,11 +225,11 @@ def test_every_key_has_values_that_it_may_not_be() -> None:
 def refused(content: Any) -> str:
     """Why machine.yaml's content is refused; "" if it is not."""
     from infra.declared import Machine
-    from pipeline import config
+    from pipeline import strict
     from pipeline.errors import Problem
 
     try:
-        config.check(Machine, content, "machine.yaml")
+        strict.check(Machine, content, "machine.yaml")
     except Problem as problem:
         return str(problem) if problem.code == 2 else "wrong exit status"
     return ""

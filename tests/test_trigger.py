@@ -144,7 +144,7 @@ def test_the_shipped_file_is_sound() -> None:
 @NAMED
 def test_a_misspelt_key_is_no_decision(spoilt: Path, path: tuple[Any, ...]) -> None:
     Path("retrain.yaml").write_text(yaml.safe_dump(changed(path, misspell)))
-    undecided("retrain.yaml", f"{path[-1]}")
+    undecided(f"retrain.yaml: {'.'.join(path)}x: unknown key", f"{path[-1]}")
 
 
 @NAMED

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline import config
-from pipeline.config import Strict
+from pipeline import strict
+from pipeline.strict import Strict
 
 LONGEST = 4320  # minutes that timeout_minutes may say
 MARGIN = 15  # minutes that a hired machine may outlive the limit of its job
@@ -113,4 +113,4 @@ class Machine(Strict):
 
 def load(path: str | Path = "machine.yaml") -> Machine:
     """Read and check machine.yaml; a `Problem` (exit 2) lists every mistake."""
-    return config.check(Machine, config.read_yaml(path), path)
+    return strict.check(Machine, strict.read_yaml(path), path)

@@ -26,6 +26,7 @@ from pipeline import (
     prepared,
     raw,
     stage,
+    strict,
 )
 from pipeline import trial as trials
 from pipeline.errors import Problem
@@ -53,7 +54,7 @@ def adopt(args: argparse.Namespace) -> None:
 
     text = edits.set_values(edits.read(PARAMS), "prepare", {"split": way})
     text = edits.set_values(text, "data", given)
-    wanted = config.check(config.Params, edits.load(text), PARAMS)
+    wanted = strict.check(config.Params, edits.load(text), PARAMS)
     trial = trials.run(wanted, Path(args.file), edits.read(contract.PATH), old.data)
     text = edits.set_values(text, "data", trial.data.model_dump())
     text = edits.set_values(text, "validate", trial.limits)

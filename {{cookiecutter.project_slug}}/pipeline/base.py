@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline import config, edits, prepared, stage
+from pipeline import config, edits, prepared, stage, strict
 from pipeline.errors import Problem
 
 FOLDER = Path(".dvc/tmp/base")
@@ -95,7 +95,7 @@ def _unpack(sha: str, folder: Path) -> None:
 def share_of(folder: Path) -> Any:
     """The share of the rows that a commit takes; None where its params.yaml does not say."""
     try:
-        return config.read_yaml(folder / "params.yaml")["prepare"]["sample"]
+        return strict.read_yaml(folder / "params.yaml")["prepare"]["sample"]
     except (Problem, KeyError, TypeError):
         return None
 
@@ -112,7 +112,7 @@ def locked(folder: Path = Path()) -> dict[str, str]:
     """{path of an output: md5}, as the folder's dvc.lock has it."""
     if not (folder / LOCK).exists():
         return {}
-    stages = (config.read_yaml(folder / LOCK) or {}).get("stages") or {}
+    stages = (strict.read_yaml(folder / LOCK) or {}).get("stages") or {}
     return {out["path"]: out["md5"] for one in stages.values() for out in one.get("outs", ())}
 
 

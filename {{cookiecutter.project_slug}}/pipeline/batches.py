@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from pipeline import config, edits, offsite, raw, stage
+from pipeline import edits, offsite, raw, stage, strict
 from pipeline.errors import Problem
 
 PARAMS = Path("params.yaml")
@@ -43,7 +43,7 @@ def find(path: str) -> Place:
         raise Problem(f"{data}: no such file; `dvc pull` fetches tracked data, or mend data.path",
                       2)  # fmt: skip
     pointer = Path(f"{data}.dvc")
-    if pointer.exists() and "deps" in (config.read_yaml(pointer) or {}):
+    if pointer.exists() and "deps" in (strict.read_yaml(pointer) or {}):
         raise Problem(f"{data} is imported; new data comes with `dvc update {pointer}`", 2)
     if data.is_dir():
         return Place(data, data)

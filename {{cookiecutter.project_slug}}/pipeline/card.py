@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline import base, bootstrap, config, features, gate, lineage, model, stage
+from pipeline import base, bootstrap, config, features, gate, lineage, model, stage, strict
 from pipeline.errors import Problem
 from pipeline.evidence import COST, QUALITY, SLICES, Evidence
 from pipeline.markdown import code, fence, number, signed, table
@@ -197,7 +197,7 @@ def _limits(found: Evidence, verdict: dict[str, Any]) -> str:
 
 def _bounds(found: Evidence, verdict: dict[str, Any]) -> Iterator[str]:
     """What is known not to be known."""
-    asked = config.read_yaml("gates.yaml")
+    asked = strict.read_yaml("gates.yaml")
     off = [kind for kind, one in asked.items() if one == "off"]
     if off:
         yield f"Not judged, `off` in `gates.yaml`: {', '.join(map(code, off))}."

@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 
 from pipeline.errors import Problem
 
-SETTINGS = ("params.yaml", "schema.yaml", "gates.yaml", "dvc.yaml")
 STAGES = ("prepare", "validate", "train", "evaluate")
 INSTALL = "pip install -r requirements.txt"
 Level = Literal["ok", "note", "warn", "FAIL"]
@@ -95,7 +94,7 @@ def conflicts(pointers: Iterable[str], unmerged: Iterable[str]) -> dict[str, Not
     `pointers` are the *.dvc files, `unmerged` what Git is in the middle of merging.
     """
     notes = {}
-    for path in [*SETTINGS, "dvc.lock", ".dvc/config", *sorted(pointers)]:
+    for path in [*_loaders(), "dvc.lock", ".dvc/config", *sorted(pointers)]:
         if not Path(path).is_file():
             continue
         lines = Path(path).read_bytes().splitlines()
@@ -127,19 +126,22 @@ def settings(skip: Iterable[str]) -> list[Note]:
 
 
 def _loaders() -> dict[str, Callable[[], Any]]:
-    from pipeline import config, contract, gates
+    from infra import declared
+    from pipeline import config, contract, gates, retraining
 
     return {
         "params.yaml": config.load,
         "schema.yaml": contract.load,
         "gates.yaml": gates.load,
+        "retrain.yaml": retraining.load,
+        "machine.yaml": declared.load,
         "dvc.yaml": _stages,
     }
 
 
 def _stages() -> None:
     """Raises `Problem` when dvc.yaml lacks one of the four stages: DVC calls that up to date."""
-    from pipeline.config import read_yaml
+    from pipeline.strict import read_yaml
 
     content = read_yaml("dvc.yaml")
     stages = (content or {}).get("stages") if isinstance(content or {}, dict) else None

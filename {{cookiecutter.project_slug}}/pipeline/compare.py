@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline import config
+from pipeline import strict
 from pipeline.errors import Problem
 
 PROFILE, SLICES = "reports/profile.json", "reports/slices.json"
@@ -41,7 +41,7 @@ class Side:
         """A YAML mapping."""
         if path not in self._read:
             try:
-                content = config.read_yaml(self.folder / path)
+                content = strict.read_yaml(self.folder / path)
             except (Problem, OSError):
                 content = {}
             self._read[path] = content if isinstance(content, dict) else {}

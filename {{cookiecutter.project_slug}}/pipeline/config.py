@@ -1,21 +1,12 @@
 """What params.yaml may say: every knob with its type and its range."""
 
-import re
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.errors import Problem, nearest
+from pipeline import strict
+from pipeline.strict import Count, Name, Share, Strict
 
 RAW = PurePosixPath("data/raw")  # what the stage prepare waits for in dvc.yaml
 
@@ -30,19 +21,8 @@ def _below_raw(path: str) -> str:
     return path
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Name = Annotated[str, Field(min_length=1)]
 Task = Literal["binary", "multiclass", "regression"]
-ModelType = TypeVar("ModelType", bound=BaseModel)
-UNION = re.compile(r"int|float|constrained-\w+|literal\[.*|none")  # pydantic's names of branches
-
-
-class Strict(BaseModel):
-    """No unknown key, no guessed type, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Data(Strict):
@@ -163,56 +143,4 @@ def load(path: str | Path = "params.yaml") -> Params:
     Raises `Problem` (exit 2) that lists every mistake with file, key, what was
     found, what is allowed, and the nearest valid key.
     """
-    return check(Params, read_yaml(path), path)
-
-
-def read_yaml(path: str | Path) -> Any:
-    """Read one YAML 1.2 document; a duplicate key, a tab, a conflict marker is a `Problem`."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        return YAML(typ="safe", pure=True).load(text)
-    except FileNotFoundError:
-        raise Problem(f"{path}: no such file; run this in the project's folder", 2) from None
-    except UnicodeDecodeError as error:
-        raise Problem(f"{path}: not UTF-8 at byte {error.start}", 2) from None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"{path}:{mark.line + 1}" if mark else f"{path}"
-        what = (getattr(error, "problem", None) or str(error)).split("\n")[0]
-        raise Problem(f"{line}: not valid YAML: {what}", 2) from None
-
-
-def check(kind: type[ModelType], content: Any, path: str | Path) -> ModelType:
-    """Validate `content` as a `kind`; all mistakes in one `Problem` (exit 2)."""
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        lines = [_explain(kind, one) for one in error.errors()]
-        raise Problem("\n".join(f"{path}: {line}" for line in dict.fromkeys(lines)), 2) from None
-
-
-def _explain(kind: type[BaseModel], error: Any) -> str:
-    """One pydantic error as "key: found X; must be Y"."""
-    where = [str(part) for part in error["loc"]]
-    found = repr(error["input"])[:60]
-    if error["type"] == "extra_forbidden":
-        known = _keys(kind, where[:-1])
-        return f"{'.'.join(where)}: unknown key{nearest(where[-1], known)}"
-    if error["type"] == "missing":
-        return f"{'.'.join(where)}: missing; add it"
-    if error["type"] == "value_error":
-        return ": ".join([*([".".join(where)] if where else []), str(error["ctx"]["error"])])
-    path = [part for part in where if not UNION.fullmatch(part)]
-    return f"{'.'.join(path) or 'file'}: found {found}; {error['msg'].removeprefix('Input ')}"
-
-
-def _keys(kind: type[BaseModel], path: list[str]) -> list[str]:
-    """The keys allowed below `path`."""
-    for part in path:
-        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
-        if part not in fields:
-            continue
-        inner = fields[part].annotation
-        models = [a for a in (inner, *get_args(inner)) if isinstance(a, type)]
-        kind = next((m for m in models if issubclass(m, BaseModel)), kind)
-    return [field.alias or name for name, field in kind.model_fields.items()]
+    return strict.check(Params, strict.read_yaml(path), path)

@@ -14,7 +14,7 @@ import pandera.pandas as pa
 import yaml
 from pydantic import AfterValidator, Field
 
-from pipeline import config
+from pipeline import strict
 from pipeline.errors import Problem, nearest
 
 PATH = Path("schema.yaml")
@@ -37,7 +37,7 @@ def _refuse(value: bool) -> bool:
 Off = Annotated[bool, AfterValidator(_refuse)]
 
 
-class Rule(config.Strict):
+class Rule(strict.Strict):
     """What schema.yaml may say of a column."""
 
     dtype: Literal["int64", "float64", "bool", "category", "str", "datetime64[us]"]
@@ -51,7 +51,7 @@ class Rule(config.Strict):
     checks: dict[str, Any] | None = None
 
 
-class Contract(config.Strict):
+class Contract(strict.Strict):
     """What schema.yaml may say."""
 
     schema_type: Literal["dataframe"]
@@ -66,8 +66,8 @@ class Contract(config.Strict):
 
 def load(path: str | Path = PATH) -> pa.DataFrameSchema:
     """schema.yaml as a Pandera schema; what Pandera would overlook is a `Problem` (exit 2)."""
-    content = config.read_yaml(path)
-    contract = config.check(Contract, content, path)
+    content = strict.read_yaml(path)
+    contract = strict.check(Contract, content, path)
     wrong = [
         f"{path}: columns.{name}.checks.{message}"
         for name, rule in contract.columns.items()

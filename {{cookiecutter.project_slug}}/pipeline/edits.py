@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from pipeline import config
+from pipeline import strict
 from pipeline.errors import Problem
 
 PLAIN = re.compile(r"[^\W\d][\w./\[\]-]*( [^\W\d][\w./-]*)*")
@@ -43,7 +43,7 @@ def _yaml(width: int = 4096) -> YAML:
 def read(path: Path) -> str:
     """The text of a YAML or CSV file, without a byte order mark; YAML must be valid."""
     if path.suffix == ".yaml":
-        config.read_yaml(path)
+        strict.read_yaml(path)
     return path.read_text(encoding="utf-8-sig")
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline import config
-from pipeline.config import Count, Name, Strict
+from pipeline import strict
+from pipeline.strict import Count, Name, Strict
 
 PATH = Path("gates.yaml")
 CASES = Path("tests/model/critical_cases.csv")
@@ -131,7 +131,7 @@ class Gates(Strict):
 
 def load(path: str | Path = PATH) -> Gates:
     """Read and check gates.yaml; every mistake is in one `Problem` (exit 2)."""
-    return config.check(Gates, config.read_yaml(path), path)
+    return strict.check(Gates, strict.read_yaml(path), path)
 
 
 def starting(task: str, protected: list[str]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline import base, config, model
-from pipeline.config import Strict
+from pipeline import base, config, model, strict
 from pipeline.errors import Problem
+from pipeline.strict import Strict
 from pipeline.versions import Version
 
 RAW = str(config.RAW)
@@ -64,7 +64,7 @@ def told(version: Version) -> Lineage:
         if start < 0:
             raise ValueError
         content = json.loads(version.message[start:])
-        return config.check(Lineage, content, version.tag)
+        return strict.check(Lineage, content, version.tag)
     except (ValueError, Problem) as wrong:
         why = f": {wrong}" if isinstance(wrong, Problem) else ""
         raise Problem(
@@ -75,7 +75,7 @@ def told(version: Version) -> Lineage:
 
 def lock(folder: Path = Path()) -> dict[str, Any]:
     """The stages of a folder's dvc.lock. Raises `Problem` (exit 2) where there are none."""
-    content = config.read_yaml(folder / base.LOCK)
+    content = strict.read_yaml(folder / base.LOCK)
     stages = content.get("stages") if isinstance(content, dict) else None
     if not isinstance(stages, dict):
         raise Problem(f"{base.LOCK}: no stages in it; git checkout HEAD -- {base.LOCK}", 2)
@@ -193,7 +193,7 @@ def _code(stages: dict[str, Any], folder: Path) -> Iterator[Row]:
 
 def _params(stages: dict[str, Any], folder: Path) -> Iterator[Row]:
     """The parameters that the stages ran with, as dvc.lock has them, are the commit's."""
-    asked = config.read_yaml(folder / "params.yaml")
+    asked = strict.read_yaml(folder / "params.yaml")
     used = {
         key: value
         for one in stages.values()
@@ -216,7 +216,7 @@ def _objects(of: Lineage, stages: dict[str, Any], folder: Path) -> Iterator[Row]
     outs.pop(str(model.MODEL), None)
     pointers = sorted((folder / RAW).rglob("*.dvc"))
     raw = {(path.parent / out["path"]).relative_to(folder).as_posix(): str(out["md5"])
-           for path in pointers for out in config.read_yaml(path)["outs"]}  # fmt: skip
+           for path in pointers for out in strict.read_yaml(path)["outs"]}  # fmt: skip
     if any(_found(folder / path, md5) != md5 for path, md5 in (outs | raw).items()):
         pull(folder)
     for path, md5 in sorted(outs.items()):

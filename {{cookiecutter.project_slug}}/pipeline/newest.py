@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline import batches, config, prepared, raw
+from pipeline import batches, config, prepared, raw, strict
 from pipeline.errors import Problem
 from pipeline.reference import Reference
 
@@ -57,7 +57,7 @@ def _contents(folder: Path) -> set[str]:
     found = set[str]()
     for file in (folder / config.RAW).rglob("*"):
         if file.suffix == ".dvc":
-            for out in (config.read_yaml(file) or {}).get("outs", []):
+            for out in (strict.read_yaml(file) or {}).get("outs", []):
                 oid = str(out.get("md5"))
                 found |= set(_members(oid)) if oid.endswith(".dir") else {oid}
         elif file.is_file():

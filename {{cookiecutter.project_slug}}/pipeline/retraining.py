@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline import config
-from pipeline.config import Count, Name, Share, Strict
+from pipeline import strict
 from pipeline.scores import LOWER_IS_BETTER
+from pipeline.strict import Count, Name, Share, Strict
 
 PATH = Path("retrain.yaml")
 Off = Literal["off"]
@@ -88,4 +88,4 @@ class Retraining(Strict):
 
 def load(path: str | Path = PATH) -> Retraining:
     """Read and check retrain.yaml; every mistake is in one `Problem` (exit 2)."""
-    return config.check(Retraining, config.read_yaml(path), path)
+    return strict.check(Retraining, strict.read_yaml(path), path)

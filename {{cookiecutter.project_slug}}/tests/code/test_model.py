@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import config, features, model, prepared, train
+from pipeline import config, features, model, prepared, strict, train
 from pipeline.errors import Problem
 from pipeline.model import Model
 
@@ -37,7 +37,7 @@ def fitted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Model]:
     """A model of each task, trained in a folder of its own."""
-    content = config.read_yaml("params.yaml")
+    content = strict.read_yaml("params.yaml")
     content["data"] |= {"target": "y", "task": request.param, "protected": [], "drop": []}
     content["data"] |= dict.fromkeys(["id", "time", "label_time", "group"])
     content["prepare"]["split"] = "random"
@@ -53,7 +53,7 @@ def _fit(task: str, content: dict[str, Any]) -> Model:
         frame = table(seed)
         frame["y"] = ANSWERS[task](frame["y"])
         frame.to_parquet(prepared.path(side))
-    return train.train(config.check(config.Params, content, "params.yaml"))[0]
+    return train.train(strict.check(config.Params, content, "params.yaml"))[0]
 
 
 def test_it_learns_and_is_the_same_after_saving(fitted: Model) -> None:
