@@ -24,6 +24,7 @@ from workflows.storage import fill, settings
 REPO = "acme/credit-risk"
 MACHINES = "machines"  # the environment that holds the runner token
 QUICK = {"epochs": "3", "importance_rows": "200", "members": "2"}
+FIT = both(knob("lr", 0.006), knob("epochs", 6))  # enough to beat the plain model
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
@@ -88,7 +89,7 @@ def released_once(trained_once: Callable[[str], Path]) -> Path:
         if not (place.parent / "done").exists():
             shutil.rmtree(place.parent, ignore_errors=True)
             shutil.copytree(first, place, symlinks=True)
-            both(knob("lr", 0.006), knob("epochs", 6))(place)  # enough to beat the plain model
+            FIT(place)
             dvc("repro", cwd=place)
             carded(place, "A better model")
             verb(place, "registry", "register")
@@ -99,6 +100,24 @@ def released_once(trained_once: Callable[[str], Path]) -> Path:
             dvc("repro", cwd=place)
             carded(place, "Learn faster")
             run("git", "switch", "-q", "main", cwd=place)
+            (place.parent / "done").touch()
+    return place
+
+
+@pytest.fixture(scope="session")
+def fit_once(trained_once: Callable[[str], Path], released_once: Path) -> Path:
+    """The project without a bucket: the model of v1.0.0 and its card, nothing registered."""
+    first = trained_once("local")
+    place = first.parent.parent / "fit" / first.name
+    with FileLock(f"{place.parent}.lock"):
+        if not (place.parent / "done").exists():
+            shutil.rmtree(place.parent, ignore_errors=True)
+            shutil.copytree(first, place, symlinks=True)
+            known = released_once / ".dvc/cache"  # what has been trained there is not, here
+            shutil.copytree(known, place / ".dvc/cache", dirs_exist_ok=True)
+            FIT(place)
+            dvc("repro", cwd=place)
+            carded(place, "A better model")
             (place.parent / "done").touch()
     return place
 
@@ -143,6 +162,12 @@ def small_hub(trained_once: Callable[[str], Path], tmp_path: Path, github: GitHu
     made = origin.publish(project, tmp_path / "hub", github)
     keep_cache(made, project)
     return made
+
+
+@pytest.fixture
+def fit(fit_once: Path, tmp_path: Path, github: GitHub) -> Hub:
+    """The same with a model on main that is fit to be registered; no run has left anything."""
+    return origin.publish(fit_once, tmp_path / "hub", github)
 
 
 def keep_cache(hub: Hub, project: Path) -> None:
