@@ -27,8 +27,8 @@ lint: $(VENV)/ready  ## style, types and YAML, of the template and of what it ge
 	ruff check . && ruff format --check .
 	cd "$(GENERATED)" && mypy && yamllint .
 
-rehearse: $(VENV)/ready  ## a project's pull request, run here: make rehearse PROJECT=../credit-risk
-	PYTHONPATH=tests python -m workflows.rehearse "$(PROJECT)"
+rehearse: $(VENV)/ready  ## a project's pull request, run here: make rehearse PROJECT=../credit-risk [LABEL=full-train]
+	PYTHONPATH=tests python -m workflows.rehearse "$(PROJECT)" $(if $(LABEL),--label "$(LABEL)")
 
 bench: $(VENV)/ready  ## the figures, each beside its reference: the better part of an hour
 	python benchmarks/run.py

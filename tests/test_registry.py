@@ -195,7 +195,9 @@ def test_what_is_where(story: World) -> None:
     assert re.search(r"production\W+model@v1.1.0.*Ada.*v1.0.0", told)
     told = story()
     assert re.search(r"model@v1.1.0\W+production ", told)
-    assert re.search(r"model@v1.0.0\W+staging .*roc_auc 0.8212, log_loss 0.4503", told)
+    scores = json.loads(story.git("show", f"{GOOD}:metrics/quality.json"))
+    says = f"roc_auc {scores['roc_auc']:.4f}, log_loss {scores['log_loss']:.4f}"
+    assert re.search(rf"model@v1.0.0\W+staging .*{says}", told)
     assert story.git("rev-parse", f"{GOOD}^{{commit}}")[:10] in told
 
 

@@ -2,8 +2,8 @@
 
 Its current branch is compared with its main, by its own workflow, with its own cache as the
 bucket. Nothing is posted, hired or pushed, and the project is not touched; what would have been
-posted is written to a file and printed. The exit status is the workflow's: 1 where the pull
-request would be red, 2 where there is nothing to rehearse.
+posted is printed, written to a file, and opened as a page where there is a screen. The exit status
+is the workflow's: 1 where the pull request would be red, 2 where there is nothing to rehearse.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+import webbrowser
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -119,6 +120,13 @@ class Progress:
             print(f"  {MARKS[line['stepResult']]} {name:<70} {took:6.1f} s", flush=True)
 
 
+def show(page: Path) -> None:
+    """Open the page, but not within the terminal and not where nobody sits at one."""
+    screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
+    if screen and sys.stdout.isatty():
+        webbrowser.open(page.as_uri())
+
+
 def tell(hub: Hub, result: Result, folder: Path) -> int:
     """What came of it."""
     if not result.jobs:
@@ -139,8 +147,9 @@ def tell(hub: Hub, result: Result, folder: Path) -> int:
         print(f"the comment  {file}")
     else:
         print("\nno comment would be posted")
-    if result.artifacts.is_dir():
-        print(f"the report's files  {result.artifacts}")
+    for page in result.artifacts.rglob("report.html"):
+        print(f"as a page    {page}")
+        show(page)
     states = ", ".join(f"{job} {state}" for job, state in result.jobs.items())
     print(f"{'green' if result.code == 0 else 'red'} after {result.seconds:.0f} s: {states}")
     return 1 if result.code else 0

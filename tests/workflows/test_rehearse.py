@@ -1,6 +1,7 @@
 """`make rehearse PROJECT=path`, as somebody would use it."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,8 @@ def test_the_comment_is_shown_and_kept(project: Path, tmp_path: Path) -> None:
     file = tmp_path / f"rehearsal-{project.name}/comment.md"
     assert str(file) in said
     assert file.read_text() in said
+    (page,) = re.findall("as a page +(.*)", said)
+    assert "<svg" in Path(page).read_text()
     assert "Refused" in file.read_text().splitlines()[0]
     assert "train failed at: Judge" in said
     assert "red after" in said

@@ -166,12 +166,14 @@ def step(repo: Any, git: Git) -> list[Note]:
     outs = {os.path.relpath(out.fs_path): out for out in repo.index.outs}
     ran = {out.stage.addressing for out in outs.values() if out.hash_info}
     gone = _no_data(git, outs)
+    raw = str(config.RAW)
+    fetched = all(os.path.lexists(out) for out in outs if out.startswith(f"{raw}/"))
     for stage, entries in repo.status().items():
         changed = ["its command"] if "changed command" in entries else []
         for path, how in _changes(entries):
             out = outs.get(path)
-            if path == str(config.RAW) and gone:
-                continue
+            if path == raw and (gone or not fetched):
+                continue  # of no use to compare, and told elsewhere
             if how not in ("deleted", "not in cache"):
                 changed.append(path)
             elif not out or (not out.use_cache and out.stage.addressing in ran):
