@@ -14,6 +14,7 @@ from workflows.conftest import keep_cache, verb
 from workflows.edits import REFUSED, docs
 from workflows.events import Event
 from workflows.test_pull_request import cut, nothing_leaked
+from workflows.test_retrain import by_hand, pushed
 
 RELEASE = "release.yml"
 YES = {"staging": "success", "production": "success"}
@@ -42,28 +43,16 @@ def merged(hub: Hub, branch: str = "better") -> Event:
     return events.push(hub.repo, before, hub.git("rev-parse", "main"))
 
 
-def by_hand(hub: Hub) -> Event:
-    return events.dispatch(hub.repo, hub.git("rev-parse", "main"))
-
-
 def tags(hub: Hub) -> set[str]:
     """What stands in the registry at origin."""
     return set(hub.git("tag").splitlines())
 
 
-def ready(text: str) -> str:
-    """With all packages there already."""
-    return cut("python -m pip install .*", "true")(text)
-
-
-def quick(hub: Hub, registry: str = REGISTRY) -> Change:
-    """Tags as the registry makes them, in no time; the model is not even fetched."""
+def quick(hub: Hub, mutation: Change, registry: str = REGISTRY) -> Change:
+    """The mutation, and tags as the registry makes them, in no time: no model is fetched."""
     hub.programs = {"registry": registry}
-
-    def change(text: str) -> str:
-        return cut("python -m pipeline.registry", "registry")(cut("dvc pull", "true")(ready(text)))
-
-    return change
+    names = cut("python -m pipeline.registry", "registry")
+    return lambda text: names(cut("dvc pull", "true")(mutation(text)))
 
 
 def test_a_merged_model_is_registered_and_goes_to_production(released: Hub) -> None:
@@ -83,7 +72,7 @@ def test_a_merged_model_is_registered_and_goes_to_production(released: Hub) -> N
     nothing_leaked(released, result)
 
     # Once more, by hand: it is all there.
-    again = released.run(RELEASE, by_hand(released), change=ready).ended(0, YES)
+    again = released.run(RELEASE, by_hand(released)).ended(0, YES)
     assert "this commit is model@v1.1.0 already" in again.log("staging")
     assert "model@v1.1.0 is in production already" in again.log("production")
     assert tags(released) == SECOND
@@ -91,7 +80,7 @@ def test_a_merged_model_is_registered_and_goes_to_production(released: Hub) -> N
 
 def test_the_same_model_again_ends_quietly(released: Hub) -> None:
     event = pushed(released, lambda project: append(project / "dvc.lock"))
-    result = released.run(RELEASE, event, change=ready).ended(0, NOTHING)
+    result = released.run(RELEASE, event).ended(0, NOTHING)
     assert "the model here is that of model@v1.0.0: nothing to register" in result.log("staging")
     assert tags(released) == FIRST
 
@@ -99,12 +88,6 @@ def test_the_same_model_again_ends_quietly(released: Hub) -> None:
 def append(file: Path) -> None:
     with file.open("a") as opened:
         opened.write("# seen\n")
-
-
-def pushed(hub: Hub, edit: Callable[[Path], None]) -> Event:
-    """Somebody edits main and pushes."""
-    before = hub.git("rev-parse", "main")
-    return events.push(hub.repo, before, origin.commit(hub, edit))
 
 
 def test_only_a_new_lock_on_main_starts_it(released: Hub) -> None:
@@ -130,14 +113,14 @@ def test_what_the_gates_refuse_is_not_registered(released: Hub, released_once: P
         verb(project, "card")
 
     origin.commit(released, strict, "better")
-    result = released.run(RELEASE, merged(released), change=ready).ended(1, FAILED)
+    result = released.run(RELEASE, merged(released)).ended(1, FAILED)
     assert "the gates refuse this model: roc_auc" in result.log("staging", "register")
     assert tags(released) == FIRST
 
 
 def test_without_a_bucket_it_is_made_again(fit: Hub) -> None:
     """Nothing is left of the training: the same model comes of it."""
-    result = fit.run(RELEASE, by_hand(fit), change=ready).ended(0, YES)
+    result = fit.run(RELEASE, by_hand(fit)).ended(0, YES)
     assert "Running stage 'train'" in result.log("staging")
     assert "Running stage" not in result.log("production")
     assert "model@v1.0.0 is registered: the first version" in result.log("staging")
@@ -157,7 +140,7 @@ def test_without_a_bucket_it_is_made_again(fit: Hub) -> None:
 def test_mutations_without_a_bucket(fit: Hub, fit_once: Path, mutation: Any, says: str) -> None:
     keep_cache(fit, fit_once)
     made = cut("dvc repro", "echo >> metrics/cost.json; git add metrics")  # as DVC stages it
-    result = fit.run(RELEASE, by_hand(fit), change=lambda text: mutation(made(ready(text))))
+    result = fit.run(RELEASE, by_hand(fit), change=lambda text: mutation(made(text)))
     result.ended(1, FAILED)
     assert says in result.log("staging", "register")
 
@@ -166,12 +149,12 @@ def test_mutations_without_a_bucket(fit: Hub, fit_once: Path, mutation: Any, say
     ("mutation", "says"),
     [
         (cut("fetch-depth: 0", "fetch-depth: 1"), "this clone is shallow"),
-        (cut("run: dvc pull", "run: 'true'"), "prepare: changed since it ran: data/raw"),
+        (cut("run: dvc pull", "run: 'true'"), "model.safetensors is not here; dvc pull"),
     ],
     ids=["shallow", "not pulled"],
 )
 def test_mutations_of_what_is_registered(released: Hub, mutation: Any, says: str) -> None:
-    result = released.run(RELEASE, merged(released), change=lambda text: mutation(ready(text)))
+    result = released.run(RELEASE, merged(released), change=mutation)
     result.ended(1, FAILED)
     assert says in result.log("staging", "register")
 
@@ -196,9 +179,7 @@ def first(pattern: str, new: str = "") -> Change:
 )
 def test_mutations(released: Hub, mutation: Any, jobs: Any, says: str) -> None:
     """All but the first, which changes nothing, end otherwise than the tests above want it."""
-    change = quick(released)
-    event = merged(released)
-    result = released.run(RELEASE, event, change=lambda text: change(mutation(text)))
+    result = released.run(RELEASE, merged(released), change=quick(released, mutation))
     result.ended(any("failure" in one for one in jobs.values()), jobs)
     assert says in str(result)
 
@@ -213,15 +194,15 @@ def test_mutations(released: Hub, mutation: Any, jobs: Any, says: str) -> None:
     ids=["as it is", "production", "staging"],
 )
 def test_mutations_where_nothing_is_registered(released: Hub, mutation: Any, jobs: Any) -> None:
-    change = quick(released, REGISTRY.replace("register) ", "register) exit ;;\n  never) "))
-    result = released.run(RELEASE, merged(released), change=lambda text: change(mutation(text)))
+    silent = REGISTRY.replace("register) ", "register) exit ;;\n  never) ")
+    change = quick(released, mutation, silent)
+    result = released.run(RELEASE, merged(released), change=change)
     result.ended(jobs != NOTHING, jobs)
     assert tags(released) == FIRST
 
 
 def test_mutation_production_without_its_environment(released: Hub) -> None:
-    """Nobody would be asked; AWS, whose role asks for its name, would see no difference."""
-    change, mutation = quick(released), cut("    environment: production\n")
-    event = merged(released)
-    released.run(RELEASE, event, change=lambda text: change(mutation(text))).ended(0, YES)
-    assert "environment" not in released.github.issued[-1]["sub"]
+    """Nobody would be asked, and the role is had all the same: in the name of main."""
+    change = quick(released, cut("    environment: production\n"))
+    released.run(RELEASE, merged(released), change=change).ended(0, YES)
+    assert released.github.issued[-1]["sub"].endswith(":ref:refs/heads/main")

@@ -1,6 +1,7 @@
 """retrain.yml, run for real: when it trains, what becomes of that, and when nothing does."""
 
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from shell import run
+from shell import dvc, run
 
 from workflows import events, origin
 from workflows import workflow as wf
@@ -116,6 +117,29 @@ def test_mutation_whatever_was_decided(released: Hub) -> None:
     change = cut(r"    if: needs.decide.outputs.retrain == 'true'\n")
     released.run(RETRAIN, by_clock(released), instead=instead, change=change).ended(0, YES)
     assert pulls(released)
+
+
+@pytest.mark.parametrize("workflow", [RETRAIN, "train.yml"])
+def test_only_imported_data_is_brought_up_to_date(
+    project: Path, tmp_path: Path, workflow: str
+) -> None:
+    """`dvc update --recursive` would forget the md5 of a folder whose list is not here."""
+    told = wf.load(project / ".github/workflows" / workflow)
+    name = "Bring imported data up to date"
+    (step,) = [one for _, one in wf.steps(told) if one.get("name") == name]
+    dvc("init", "-q", "--no-scm", cwd=tmp_path)
+    (tmp_path / "data/raw/batches").mkdir(parents=True)
+    (tmp_path / "there.csv").write_text("a\n1\n")
+    (tmp_path / "data/raw/batches/may.csv").write_text("a\n2\n")
+    dvc("add", "-q", "data/raw/batches", cwd=tmp_path)
+    dvc("import-url", "-q", "there.csv", "data/raw/theirs.csv", cwd=tmp_path)
+    kept = (tmp_path / "data/raw/batches.dvc").read_text()
+    for gone in (".dvc/cache", "data/raw/batches"):
+        shutil.rmtree(tmp_path / gone)
+    (tmp_path / "there.csv").write_text("a\n3\n")
+    run("bash", "-eo", "pipefail", "-c", step["run"], cwd=tmp_path)
+    assert (tmp_path / "data/raw/theirs.csv").read_text() == "a\n3\n"
+    assert (tmp_path / "data/raw/batches.dvc").read_text() == kept
 
 
 def test_another_clock_is_not_ours(released: Hub) -> None:
