@@ -102,6 +102,7 @@ pipeline/fit.py
 pipeline/gate.py
 pipeline/gates.py
 pipeline/git.py
+pipeline/hashes.py
 pipeline/infer.py
 pipeline/ingest.py
 pipeline/inputs.py
@@ -120,6 +121,7 @@ pipeline/plots.py
 pipeline/prepare.py
 pipeline/prepared.py
 pipeline/profile.py
+pipeline/purpose.py
 pipeline/raw.py
 pipeline/reductions.py
 pipeline/reference.py
@@ -142,6 +144,7 @@ pipeline/train.py
 pipeline/trial.py
 pipeline/trigger.py
 pipeline/validate.py
+pipeline/verify.py
 pipeline/versions.py
 
 tests/code/test_checks.py

@@ -262,10 +262,10 @@ def test_who_came_before_whom(tmp_path: Path, done: str, now: Any, before: Any) 
 def test_each_rollback_goes_one_further_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline import lineage, versions
+    from pipeline import lineage, verify, versions
 
     monkeypatch.setattr(lineage, "told", lambda version: None)
-    monkeypatch.setattr(lineage, "verify", lambda *_, **__: [])
+    monkeypatch.setattr(verify, "verify", lambda *_, **__: [])
     world = World(tmp_path)
     world.git("init", "-q")
     for n in range(4):
@@ -401,18 +401,18 @@ def test_a_lock_of_other_code_or_settings_proves_nothing(
     new: World, file: str, before: str, after: str, what: str
 ) -> None:
     """What is recorded is that of the commit, but dvc.lock has run with something else."""
-    from pipeline import lineage
+    from pipeline import lineage, verify
 
     edit(new, file, before, after)
     new.commit()
     with contextlib.chdir(new.here):
         record = lineage.record("v1.0.0", lineage.lay("HEAD"), None)
-        bad = [row.what for row in lineage.verify(record, "HEAD") if not row.ok]
+        bad = [row.what for row in verify.verify(record, "HEAD") if not row.ok]
     assert bad == [what]
 
 
 def test_raw_data_that_is_a_folder_of_batches(new: World) -> None:
-    from pipeline import lineage
+    from pipeline import lineage, verify
 
     new.git("rm", "-q", "--cached", "data/raw/sample.csv")
     (new.here / "data/raw/loans").mkdir()
@@ -427,7 +427,7 @@ def test_raw_data_that_is_a_folder_of_batches(new: World) -> None:
 
     def bad() -> list[str]:
         record = lineage.record("v1.0.0", lineage.lay("HEAD"), None)
-        return [row.what for row in lineage.verify(record, "HEAD") if not row.ok]
+        return [row.what for row in verify.verify(record, "HEAD") if not row.ok]
 
     with contextlib.chdir(new.here):
         assert bad() == []
@@ -448,9 +448,9 @@ def test_without_the_check_all_would_be_promoted(
     story: World, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mutation: the refusals above come from the comparison, and from nothing else."""
-    from pipeline import lineage
+    from pipeline import verify
 
-    monkeypatch.setattr(lineage, "refuse", lambda tag, rows: None)
+    monkeypatch.setattr(verify, "refuse", lambda tag, rows: None)
     world = again(story, tmp_path_factory)
     alter_both(world, locked(world, BAD, MODEL))
     world("promote", "v1.1.0", "staging")

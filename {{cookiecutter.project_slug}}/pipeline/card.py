@@ -8,23 +8,15 @@ import argparse
 import re
 import tomllib
 from collections.abc import Iterator
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline import base, bootstrap, config, features, gate, lineage, model, stage, strict
+from pipeline import base, bootstrap, config, features, gate, lineage, model, purpose, stage, strict
 from pipeline.errors import Problem
 from pipeline.evidence import COST, QUALITY, SLICES, Evidence
 from pipeline.markdown import code, fence, number, signed, table
 
-PROFILE = Path("reports/profile.json")
 PICTURE = "reports/evaluation.png"
-LEVELS = 6  # of a category that are named
-GIVES = {
-    "binary": "the probability that {target} is {yes}",
-    "multiclass": "a probability for each value of {target}",
-    "regression": "a number, {target}",
-}
 TABLED = re.compile(r"^\| `([^`]+)` \| `([0-9a-f]{32}(?:\.dir)?)` \|$", re.MULTILINE)
 REPRODUCE = [
     "python -m pipeline.registry                   # the versions",
@@ -39,8 +31,8 @@ def text(verdict: dict[str, Any]) -> str:
     """The card of the model that lies here; `verdict` is as in reports/gates.json."""
     found = Evidence(config.load())
     parts = {
-        "Intended use": _use(found),
-        "Data": _data(found.params),
+        "Intended use": purpose.use(found),
+        "Data": purpose.data(found.params),
         "Scores": _scores(found),
         "Groups": _groups(found),
         "Gates": _gates(verdict),
@@ -65,74 +57,6 @@ def stale(card: str, of: lineage.Lineage) -> list[str]:
 def _md5s(of: lineage.Lineage) -> dict[str, str]:
     files = {name: md5 for name, md5 in of.files.items() if name != lineage.CARD}
     return {str(model.MODEL): of.model, lineage.RAW: of.data, **files}
-
-
-def _use(found: Evidence) -> str:
-    spec, data = found.model.spec, found.params.data
-    yes = code(spec["classes"][-1]) if spec["classes"] else ""
-    gives = GIVES[spec["task"]].format(target=code(spec["target"]), yes=yes)
-    columns = stage.read_json(PROFILE)["columns"]
-    inputs = [one["name"] for one in (*spec["numbers"], *spec["categories"])]
-    rows = [_column(name, columns.get(name, {})) for name in inputs]
-    aside = {"the answer": data.target, "identifies a row": data.id, "time of the row": data.time,
-             "time of its answer": data.label_time, "group of the split": data.group}  # fmt: skip
-    unseen = [f"{code(name)} ({why})" for why, name in aside.items() if name]
-    unseen += [f"{code(name)} (dropped)" for name in data.drop]
-    lines = [
-        f"It gives {gives}, for a row of these {len(rows)} columns:",
-        table(["column", "kind", "in the data", "missing"], rows, [3]),
-        f"It does not see: {', '.join(unseen)}.",
-    ]
-    for name in data.protected:
-        seen = "is an input" if name in inputs else "is no input"
-        lines.append(f"{code(name)} {seen} and watched: its groups are scored apart below.")
-    return "\n\n".join(lines)
-
-
-def _column(name: str, profile: dict[str, Any]) -> list[str]:
-    """What the data holds of a column."""
-    kind, rows = profile.get("kind", ""), profile.get("rows") or 1
-    if kind == "category":
-        levels = list(profile["levels"])
-        more = len(levels) - LEVELS
-        held = ", ".join(map(code, levels[:LEVELS])) + (f" and {more:,} more" if more > 0 else "")
-    else:
-        held = " to ".join(_bound(profile.get(end), kind) for end in ("min", "max"))
-    missing = profile.get("missing", 0) / rows
-    return [code(name), kind, held, f"{missing:.1%}" if missing else ""]
-
-
-def _bound(value: Any, kind: str) -> str:
-    if kind == "date" and isinstance(value, int | float):
-        return str(date(1970, 1, 1) + timedelta(days=int(value)))
-    whole = isinstance(value, float) and abs(value) < 1e15 and value == int(value)
-    return number(int(value) if whole else value)
-
-
-def _data(params: config.Params) -> str:
-    profile, data, split = stage.read_json(PROFILE), params.data, params.prepare
-    counts = ", ".join(f"{number(profile['rows'][name])} {name}" for name in profile["rows"])
-    columns = profile["columns"]
-    lines = [
-        f"{code(data.path)}: {len(columns)} columns, {number(sum(profile['rows'].values()))} rows "
-        f"({counts}), split by {split.split}"
-        + (f", a share of {split.sample:g} of all rows." if split.sample < 1 else "."),
-    ]
-    if data.time and data.time in columns:
-        lines.append(f"{code(data.time)}: {_column(data.time, columns[data.time])[2]}.")
-    if data.target in columns:
-        lines.append(f"{code(data.target)}: {_answers(columns[data.target], data.task)}.")
-    return "\n\n".join(lines)
-
-
-def _answers(profile: dict[str, Any], task: str) -> str:
-    if profile.get("levels"):
-        rows = profile["rows"] or 1
-        return ", ".join(f"{code(k)} {n / rows:.1%}" for k, n in profile["levels"].items())
-    share = f"{profile['mean']:.1%} are" if task == "binary" and profile.get("max") == 1 else ""
-    return (
-        f"{share} 1" if share else " to ".join(_bound(profile[end], "") for end in ("min", "max"))
-    )
 
 
 def _scores(found: Evidence) -> str:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pipeline import base, card, gate, lineage, model, prepared, versions
+from pipeline import base, card, gate, lineage, model, prepared, verify, versions
 from pipeline.compare import Side, changes
 from pipeline.errors import Problem
 from pipeline.versions import ARTIFACT, Version
@@ -38,7 +38,7 @@ def register(bump: str, push: bool) -> None:
             f"python -m pipeline.card && git commit -m 'Model card' {lineage.CARD}"
         )
     tag = f"{ARTIFACT}@{name}"
-    lineage.refuse(tag, lineage.verify(record, sha))
+    verify.refuse(tag, verify.verify(record, sha))
     if push:
         _on_main(sha)
         _stored()

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import base, lineage, stage, versions
+from pipeline import base, lineage, stage, verify, versions
 from pipeline.errors import Problem
 from pipeline.register import BUMPS, register
 from pipeline.versions import ARTIFACT, STAGES, Registry, Version
@@ -29,7 +29,7 @@ def promote(name: str, to: str, push: bool) -> None:
         versions.publish(known.tags[to], push, new=False)
         return
     told = lineage.told(version)
-    lineage.refuse(version.tag, lineage.verify(told, version.tag))
+    verify.refuse(version.tag, verify.verify(told, version.tag))
     before = f", before it {there.name}" if there else ""
     _assign(known, version, to, f"{version.name} to {to}{before}", push)
 
@@ -48,8 +48,8 @@ def rollback(of: str, push: bool) -> None:
     if len(line) == 1:
         raise Problem(f"{line[-1].tag} is the first in {of}: there is nothing to roll back to")
     bad, version = line[-1], line[-2]
-    rows = lineage.verify(lineage.told(version), version.tag, everything=False)
-    lineage.refuse(version.tag, rows)
+    rows = verify.verify(lineage.told(version), version.tag, everything=False)
+    verify.refuse(version.tag, rows)
     _assign(known, version, of, f"{of} back to {version.name}, from {bad.name}", push)
 
 
@@ -67,7 +67,7 @@ def trace(what: str) -> None:
     if not there:
         raise Problem(f"nothing is in {what}")
     told = lineage.told(there)
-    rows = lineage.verify(told, there.tag)
+    rows = verify.verify(told, there.tag)
     table = Table("", "recorded", "found")
     for row in rows:
         found = escape(str(row.found or "not to be had"))
@@ -76,7 +76,7 @@ def trace(what: str) -> None:
     console = _console()
     console.print(f"{there.tag}, compared with {told.baseline or 'nothing'}", highlight=False)
     console.print(table)
-    lineage.refuse(there.tag, rows)
+    verify.refuse(there.tag, rows)
     print(f"to have it here:\n  git checkout '{there.tag}'\n  dvc pull\n  dvc status")
 
 
