@@ -15,7 +15,7 @@ from project import PROJECT
 from workspace import ROWS, root
 
 from pipeline import config, drift, profile
-from pipeline.reference import Reference
+from pipeline.watching.reference import Reference
 
 RUNS = 1000 if ROWS >= 1_000_000 else 40
 SIZES = (500, 5_000, 50_000)

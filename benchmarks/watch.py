@@ -36,7 +36,8 @@ def live(project: Path, environment: dict[str, str]) -> Path:
 
 def drifting(folder: Path) -> Callable[[], Any]:
     os.chdir(folder)
-    from pipeline import drift, reference
+    from pipeline import drift
+    from pipeline.watching import reference
 
     def work() -> None:
         against = reference.find()

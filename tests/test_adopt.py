@@ -26,7 +26,7 @@ Make = Callable[[Path], Path]
 
 def adopt(capsys: Capture, *words: object) -> Said:
     from pipeline import adopt as verb
-    from pipeline import arguments
+    from pipeline.adoption import arguments
 
     parsed = [str(word) for word in words]
     return inside.stage("adopt", lambda: verb.adopt(arguments.parse(parsed)), capsys)
@@ -136,7 +136,8 @@ GOOD: dict[str, tuple[Make, tuple[str, ...], dict[str, Any]]] = {
 def test_adopted_data_passes_its_validation_and_twice_is_harmless(
     name: str, tmp_path: Path, capsys: Capture
 ) -> None:
-    from pipeline import contract, gates, plots
+    from pipeline import contract, plots
+    from pipeline.judging import gates
 
     make, options, expected = GOOD[name]
     file = make(tmp_path)

@@ -17,9 +17,10 @@ from shell import run
 sys.path.append(str(ROOT / "benchmarks"))
 from loans import LEVELS, loans
 
-from pipeline import drift, moved, profile, reference
+from pipeline import drift, profile
 from pipeline.errors import Problem
-from pipeline.reference import Reference
+from pipeline.watching import moved, reference
+from pipeline.watching.reference import Reference
 
 ASIDE = ["application_id", "applied_on"]
 Change = Callable[[pd.DataFrame], pd.DataFrame]

@@ -24,7 +24,7 @@ Verdict = dict[str, Any]
 @pytest.fixture
 def here(trained_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In a trained project, judged by few resamples."""
-    from pipeline import bootstrap
+    from pipeline.judging import bootstrap
 
     monkeypatch.chdir(trained_copy)
     on_a_branch(trained_copy)
@@ -42,7 +42,7 @@ def shared(trained: Path, copy_of: Copy) -> Path:
 @pytest.fixture
 def spoilt(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In a project whose gates.yaml each test writes anew, and nothing else."""
-    from pipeline import bootstrap
+    from pipeline.judging import bootstrap
 
     monkeypatch.chdir(shared)
     monkeypatch.setattr(bootstrap, "TIMES", 40)
@@ -364,7 +364,7 @@ def test_main_that_answers_another_question_is_passed_over(here: Path) -> None:
     other = model.load()
     other.spec["target"] = "churned"
     found = json.loads(json.dumps(other.spec))
-    from pipeline import regression
+    from pipeline.judging import regression
 
     against = regression.find(None, found)
     assert against.what == "plain model"
@@ -477,7 +477,7 @@ def test_a_share_of_the_rows_is_compared_with_the_same_share_of_main(here: Path)
 
 def test_a_mutated_gate_is_noticed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checks above would see a gate that lets everything pass."""
-    from pipeline import limits as held
+    from pipeline.judging import limits as held
 
     monkeypatch.setattr(held, "_within", lambda *_: True)
     limits(here, "performance", FAILING["performance"])

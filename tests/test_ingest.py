@@ -21,7 +21,8 @@ from shell import dvc, run
 sys.path.append(str(ROOT / "benchmarks"))
 from loans import loans
 
-from pipeline import batches, config, ingest
+from pipeline import config, ingest
+from pipeline.watching import batches
 
 FOLDER = Path("data/raw/sample")
 Change = Callable[[pd.DataFrame], pd.DataFrame]

@@ -71,7 +71,7 @@ class World(NamedTuple):
         return text
 
     def production(self) -> str | None:
-        from pipeline import regression
+        from pipeline.judging import regression
 
         with contextlib.chdir(self.here):
             return regression.production()
@@ -92,7 +92,7 @@ def work(verb: str, does: Callable[[], Any], folder: Path) -> Said:
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_resamples() -> Iterator[None]:
-    from pipeline import bootstrap
+    from pipeline.judging import bootstrap
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "TIMES", 40)
@@ -237,7 +237,7 @@ def test_rollback_to_a_model_that_is_lost_is_refused(world: World) -> None:
 )
 def test_who_came_before_whom(tmp_path: Path, done: str, now: Any, before: Any) -> None:
     """A digit promotes that version; after ! it is taken away."""
-    from pipeline import versions
+    from pipeline.releases import versions
 
     run("git", "init", "-q", cwd=tmp_path)
     with contextlib.chdir(tmp_path):
@@ -262,7 +262,7 @@ def test_who_came_before_whom(tmp_path: Path, done: str, now: Any, before: Any) 
 def test_each_rollback_goes_one_further_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline import lineage, verify, versions
+    from pipeline.releases import lineage, verify, versions
 
     monkeypatch.setattr(lineage, "told", lambda version: None)
     monkeypatch.setattr(verify, "verify", lambda *_, **__: [])
@@ -401,7 +401,7 @@ def test_a_lock_of_other_code_or_settings_proves_nothing(
     new: World, file: str, before: str, after: str, what: str
 ) -> None:
     """What is recorded is that of the commit, but dvc.lock has run with something else."""
-    from pipeline import lineage, verify
+    from pipeline.releases import lineage, verify
 
     edit(new, file, before, after)
     new.commit()
@@ -412,7 +412,7 @@ def test_a_lock_of_other_code_or_settings_proves_nothing(
 
 
 def test_raw_data_that_is_a_folder_of_batches(new: World) -> None:
-    from pipeline import lineage, verify
+    from pipeline.releases import lineage, verify
 
     new.git("rm", "-q", "--cached", "data/raw/sample.csv")
     (new.here / "data/raw/loans").mkdir()
@@ -448,7 +448,7 @@ def test_without_the_check_all_would_be_promoted(
     story: World, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mutation: the refusals above come from the comparison, and from nothing else."""
-    from pipeline import verify
+    from pipeline.releases import verify
 
     monkeypatch.setattr(verify, "refuse", lambda tag, rows: None)
     world = again(story, tmp_path_factory)
@@ -693,7 +693,7 @@ def registered(ready: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_the_next_version(registered: World, what: str) -> None:
-    from pipeline import lineage, register, versions
+    from pipeline.releases import lineage, register, versions
 
     edits, name, why = CHANGES[what]
     first = registered.git("rev-parse", f"{GOOD}^{{commit}}")
@@ -779,7 +779,8 @@ def test_what_is_off_or_refused_stands_in_the_card(story: World) -> None:
 
 
 def test_each_file_that_changes_makes_the_card_stale(ready: World) -> None:
-    from pipeline import card, lineage
+    from pipeline import card
+    from pipeline.releases import lineage
 
     text = (ready.here / "model-card.md").read_text()
     with contextlib.chdir(ready.here):

@@ -17,9 +17,9 @@ from shell import dvc, run
 from trained import Copy
 
 from pipeline import base as pipeline_base
-from pipeline import charts, details, facts, markdown, page, steps
 from pipeline import report as verb
 from pipeline.errors import Problem
+from pipeline.reporting import charts, details, facts, markdown, page, steps
 
 PASSED: dict[str, Any] = {
     "verdict": "passed",
@@ -639,7 +639,7 @@ def test_the_checks_above_see_what_is_not_escaped(
     project: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     """Mutations: without the escaping, they fail."""
-    from pipeline import inputs, results, running
+    from pipeline.reporting import inputs, results, running
 
     def plain(text: Any, most: int = 0) -> str:
         return str(text)

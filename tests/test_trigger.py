@@ -22,8 +22,9 @@ from trained import Copy
 sys.path.append(str(ROOT / "benchmarks"))
 from loans import loans
 
-from pipeline import newest, reference, retraining, trigger
+from pipeline import trigger
 from pipeline.errors import Problem
+from pipeline.watching import newest, reference, retraining
 
 SHIPPED = yaml.safe_load((inside.TEMPLATE / "retrain.yaml").read_text().replace(": off", ': "off"'))
 PERFORMANCE = {
@@ -490,7 +491,7 @@ def test_an_unknown_metric_is_no_decision(spoilt: Path, metric: str) -> None:
 
 def test_labels_of_many_classes(here: Path) -> None:
     """Labels are captured of many classes: what needs probabilities is not known."""
-    from pipeline import answered
+    from pipeline.watching import answered
 
     spec: Any = {"task": "multiclass", "target": "kind", "classes": [1, 2, 3]}
     table = pd.DataFrame({"kind": [1, 2, 3, 1] * 100, "answer": [1, 2, 3, 3] * 100,

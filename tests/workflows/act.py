@@ -45,6 +45,13 @@ ACTIONS = HERE / "actions"
 ACT = Path(sys.executable).parent / "act"
 LIMIT_S = 300
 PIP = "python -m pip install "
+# act stops reading once a step has ended, and may have read nothing by then
+BASH = """#!/bin/sh
+{bash} "$@"
+code=$?
+sleep 0.03
+exit $code
+"""
 INSTALLED: set[tuple[str, str]] = set()  # what pip was asked for, and the requirements.txt
 
 
@@ -287,7 +294,8 @@ class Prepared:
         """Where programs are found before any step adds to it: no Python of ours, no cml."""
         extra = self.place / "programs"
         extra.mkdir()
-        for name, text in self.hub.programs.items():
+        bash = BASH.format(bash=shutil.which("bash") or "/bin/bash")
+        for name, text in {"bash": bash, **self.hub.programs}.items():
             (extra / name).write_text(text)
             (extra / name).chmod(0o755)
         system = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]

@@ -14,22 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import (
-    arguments,
-    config,
-    contract,
-    edits,
-    findings,
-    gates,
-    infer,
-    offsite,
-    prepared,
-    raw,
-    stage,
-    strict,
-)
-from pipeline import trial as trials
+from pipeline import config, contract, findings, offsite, prepared, raw, stage, strict
+from pipeline.adoption import arguments, edits, infer
+from pipeline.adoption import trial as trials
 from pipeline.errors import Problem
+from pipeline.judging import gates
 from pipeline.validate import REFERENCE
 
 PARAMS = Path("params.yaml")

@@ -11,7 +11,8 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline import config, edits, prepared, stage, strict
+from pipeline import config, prepared, stage, strict
+from pipeline.adoption import edits
 from pipeline.errors import Problem
 
 FOLDER = Path(".dvc/tmp/base")

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline import base, bootstrap, config, features, gate, lineage, model, purpose, stage, strict
+from pipeline import base, config, features, gate, model, stage, strict
 from pipeline.errors import Problem
-from pipeline.evidence import COST, QUALITY, SLICES, Evidence
-from pipeline.markdown import code, fence, number, signed, table
+from pipeline.judging import bootstrap
+from pipeline.judging.evidence import COST, QUALITY, SLICES, Evidence
+from pipeline.releases import lineage, purpose
+from pipeline.reporting.markdown import code, fence, number, signed, table
 
 PICTURE = "reports/evaluation.png"
 TABLED = re.compile(r"^\| `([^`]+)` \| `([0-9a-f]{32}(?:\.dir)?)` \|$", re.MULTILINE)

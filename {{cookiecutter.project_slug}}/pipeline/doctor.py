@@ -5,10 +5,10 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import checkup
-from pipeline.checkup import Note, fail
+from pipeline.checking import checkup
+from pipeline.checking.checkup import Note, fail
+from pipeline.checking.git import Git
 from pipeline.errors import Problem
-from pipeline.git import Git
 
 STYLES = {"ok": "green", "note": "cyan", "warn": "yellow", "FAIL": "bold red"}
 
@@ -40,7 +40,7 @@ def data(git: Git, offline: bool, wrong: set[str]) -> Iterator[Note]:
     from dvc.repo import Repo, lock_repo
     from scmrepo.exceptions import SCMError
 
-    from pipeline import storage, tracked
+    from pipeline.checking import storage, tracked
 
     try:
         with Repo(".") as repo:

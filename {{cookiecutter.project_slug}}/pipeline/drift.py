@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import beside, config, moved, prepared, raw, reference, retraining, stage
+from pipeline import config, prepared, raw, stage
 from pipeline.errors import Problem
-from pipeline.moved import Finding
-from pipeline.reference import Reference
 from pipeline.validate import REFERENCE
+from pipeline.watching import beside, moved, reference, retraining
+from pipeline.watching.moved import Finding
+from pipeline.watching.reference import Reference
 
 REPORT = Path("reports/drift.json")
 PICTURE = Path("reports/drift.png")

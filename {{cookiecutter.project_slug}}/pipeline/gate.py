@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import behaviour, config, gates, limits, regression, stage
+from pipeline import config, stage
 from pipeline.errors import Problem
-from pipeline.evidence import Evidence, Judgement
+from pipeline.judging import behaviour, gates, limits, regression
+from pipeline.judging.evidence import Evidence, Judgement
 
 VERDICT = Path("reports/gates.json")
 KINDS = {

@@ -8,23 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline import (
-    batches,
-    checks,
-    config,
-    contract,
-    findings,
-    prepared,
-    profile,
-    raw,
-    reference,
-    retraining,
-    stage,
-)
+from pipeline import checks, config, contract, findings, prepared, profile, raw, stage
 from pipeline.errors import Problem
-from pipeline.examine import examine
 from pipeline.findings import Finding, found
 from pipeline.validate import REFERENCE
+from pipeline.watching import batches, reference, retraining
+from pipeline.watching.examine import examine
 
 REPORT = Path("reports/ingest.json")
 

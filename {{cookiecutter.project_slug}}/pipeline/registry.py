@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import base, lineage, stage, verify, versions
+from pipeline import base, stage
 from pipeline.errors import Problem
-from pipeline.register import BUMPS, register
-from pipeline.versions import ARTIFACT, STAGES, Registry, Version
+from pipeline.releases import lineage, verify, versions
+from pipeline.releases.register import BUMPS, register
+from pipeline.releases.versions import ARTIFACT, STAGES, Registry, Version
 
 
 def promote(name: str, to: str, push: bool) -> None:

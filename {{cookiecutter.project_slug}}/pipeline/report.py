@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline import charts, details, facts, inputs, results, running, stage
-from pipeline.charts import Chart, Graph
-from pipeline.facts import Facts
-from pipeline.markdown import Part, code, fit, fold, number, real, signed
+from pipeline import stage
+from pipeline.reporting import charts, details, facts, inputs, results, running
+from pipeline.reporting.charts import Chart, Graph
+from pipeline.reporting.facts import Facts
+from pipeline.reporting.markdown import Part, code, fit, fold, number, real, signed
 
 REPORT = Path("reports/report.md")
 TITLES = {"roc_auc": "ROC AUC", "accuracy": "Accuracy", "r2": "R²"}
@@ -184,7 +185,7 @@ def main() -> None:
     print(text.split("\n", 1)[0])
     print(args.output)
     if args.html:
-        from pipeline import page
+        from pipeline.reporting import page
 
         file = page.write(text, drawn, args.output.with_suffix(".html"))
         print(file.resolve().as_uri())

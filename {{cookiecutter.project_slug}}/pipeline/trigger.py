@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import answered, base, drift, newest, reference, retraining, stage
+from pipeline import base, drift, stage
 from pipeline.errors import Problem
-from pipeline.reference import Reference
-from pipeline.retraining import Retraining
+from pipeline.watching import answered, newest, reference, retraining
+from pipeline.watching.reference import Reference
+from pipeline.watching.retraining import Retraining
 
 REPORT = Path("reports/trigger.json")
 DAY = 86_400

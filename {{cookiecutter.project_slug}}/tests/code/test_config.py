@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, contract, gates
+from pipeline import config, contract
 from pipeline.errors import Problem
+from pipeline.judging import gates
 
 
 def test_the_projects_own_files_are_valid() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import behaviour, config, gates, model, prepared
+from pipeline import config, model, prepared
+from pipeline.judging import behaviour, gates
 from pipeline.model import MODEL, Model
 
 pytestmark = pytest.mark.skipif(

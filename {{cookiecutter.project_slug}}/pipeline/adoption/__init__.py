@@ -1,0 +1,1 @@
+"""What `python -m pipeline.adopt` needs: reading a table, guessing its contract, editing YAML."""

@@ -1,0 +1,221 @@
+"""What dvc.lock and the *.dvc files name: intact in the cache, kept in the storage, in step."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from pipeline import config
+from pipeline.checking.checkup import Level, Note, fail, named
+from pipeline.checking.git import Git
+from pipeline.checking.storage import Storage
+from pipeline.errors import Problem
+
+LOCK = "dvc.lock"
+SCORES = "metrics/quality.json"
+Verdict = tuple[Level, str, str]  # as in Note: level, says, mend
+
+
+class Thing(NamedTuple):
+    """An object of the cache: a file that is tracked, or a folder's list of files."""
+
+    path: str
+    oid: str  # its md5; that of a folder's list ends in .dir
+    size: int | None
+    owner: str  # the file that names it
+    target: str  # what DVC calls the stage
+    push: bool
+    cache: str
+
+
+def things(repo: Any) -> list[Thing]:
+    """All objects that dvc.lock and the *.dvc files name, folders with their members."""
+    listed = []
+    for out in repo.index.outs:
+        tracked = out.use_cache and out.hash_info and out.hash_name == "md5"
+        if not tracked or out.stage.is_repo_import:
+            continue
+        target, oid = out.stage.addressing, out.hash_info.value
+        owner = target if target.endswith(".dvc") else LOCK
+        size = None if out.hash_info.isdir else out.meta.size
+        cache = os.path.relpath(repo.cache.local.oid_to_path(oid))
+        path = os.path.relpath(out.fs_path)
+        one = Thing(path, oid, size, owner, target, out.can_push, cache)
+        listed.append(one)
+        for member, oid in _members(one) if out.hash_info.isdir else ():
+            cache = os.path.relpath(repo.cache.local.oid_to_path(oid))
+            listed.append(one._replace(path=f"{path}/{member}", oid=oid, cache=cache))
+    return list({one.oid: one for one in listed}.values())
+
+
+def _members(folder: Thing) -> list[tuple[str, str]]:
+    """Path and md5 of the files in a folder; none when its list is missing or altered."""
+    try:
+        return [(one["relpath"], one["md5"]) for one in json.loads(Path(folder.cache).read_text())]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def md5(file: str) -> str | None:
+    """The md5 of a file's bytes; None where there is no file."""
+    try:
+        with open(file, "rb") as opened:
+            return hashlib.file_digest(opened, "md5").hexdigest()
+    except OSError:
+        return None
+
+
+def cached(listed: list[Thing]) -> list[str | None]:
+    """The true md5 of every object that is in the cache, None for what is not.
+
+    DVC believes the name of a file that is read-only; here the bytes are read.
+    """
+    files = [one.cache for one in listed]
+    sizes = [os.path.getsize(file) if os.path.isfile(file) else 0 for file in files]
+    bar = tqdm(
+        None, "reading the cache", sum(sizes), leave=False, delay=2, unit="B", unit_scale=True
+    )
+    sums = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
+        for size, found in zip(sizes, pool.map(md5, files), strict=True):
+            sums.append(found)
+            bar.update(size)
+    return sums
+
+
+def kept(
+    listed: list[Thing], here: list[str | None], git: Git, storage: Storage | None
+) -> list[Note]:
+    """What is altered, lost, or here only; `here` are the md5 sums of what the cache holds.
+
+    `storage` is None when it cannot be asked.
+    """
+    if not listed:
+        return []
+    try:
+        there = storage.sizes([one.oid for one in listed if one.push]) if storage else {}
+    except Problem as problem:
+        return [fail("storage", str(problem), "try again, or pass --offline")]
+    groups: dict[Verdict, list[str]] = {}
+    for one, found in zip(listed, here, strict=True):
+        for verdict in _verdicts(one, found, there.get(one.oid), storage, git):
+            groups.setdefault(verdict, []).append(one.path)
+    notes = [
+        Note(level, "data", f"{named(paths)} {says}", mend)
+        for (level, says, mend), paths in groups.items()
+    ]
+    pushed = " and pushed" if storage else ""
+    return notes or [Note("ok", "data", f"{len(listed):,} files intact{pushed}")]
+
+
+def _verdicts(
+    one: Thing, found: str | None, size: int | None, storage: Storage | None, git: Git
+) -> Iterator[Verdict]:
+    """What is to say of an object whose bytes in the cache have the md5 `found`.
+
+    `size` is that in the storage. Where the storage is yet to be made, a stage's
+    output that is not in it is no failure: `dvc repro` makes it.
+    """
+    good = found == one.oid.removesuffix(".dir")
+    held = size is not None and one.size in (None, size)
+    serious = one.owner != LOCK or bool(storage and storage.used)
+    if good and not os.path.lexists(one.path):
+        yield "note", "in the cache, not in the folder", "dvc checkout"
+    if found and not good:
+        copied = f" {one.path}" if md5(one.path) == found else ""
+        mend = f"rm -f {one.cache}{copied} && {_restore(one, held)}"
+        yield "FAIL", "altered in the cache", mend
+    if storage and size is not None and not held:
+        says = f"altered in the storage: {size:,} bytes there, {one.size:,} in {one.owner}"
+        yield "FAIL", says, storage.copy(one.cache, one.oid) if good else _restore(one, held)
+    elif good and one.push and storage and not held:
+        fails = serious and git.committed(one.owner)
+        says = "would be lost: committed, not pushed" if fails else "not pushed yet"
+        yield "FAIL" if fails else "warn", says, "dvc push"
+    elif not found and held:
+        ran = Path(LOCK).exists()  # before, `dvc pull` misses the outputs and fails
+        yield "note", "in the storage, not here", "dvc pull" if ran else f"dvc pull {one.target}"
+    elif not found and one.push and not storage:
+        yield "warn", "not in the cache; the storage was not asked", "dvc pull"
+    elif not found:
+        mend = _restore(one, held)
+        where = "in the folder only" if mend.startswith("dvc commit") else "lost"
+        says = f"{where}: neither in the cache nor in the storage"
+        yield "FAIL" if serious else "warn", says, mend
+
+
+def _restore(one: Thing, held: bool) -> str:
+    """The command that brings an object back to the cache."""
+    if held:
+        return f"dvc pull {one.target}"
+    if md5(one.path) == one.oid:
+        return f"dvc commit -f {one.target}"
+    return "dvc repro" if one.owner == LOCK else f"get {one.path} from elsewhere"
+
+
+def step(repo: Any, git: Git) -> list[Note]:
+    """Whether dvc.lock is there, and says of every stage what is here."""
+    notes: list[Note] = []
+    if not Path(LOCK).exists():
+        notes.append(_no_lock(git))
+    outs = {os.path.relpath(out.fs_path): out for out in repo.index.outs}
+    ran = {out.stage.addressing for out in outs.values() if out.hash_info}
+    gone = _no_data(git, outs)
+    raw = str(config.RAW)
+    fetched = all(os.path.lexists(out) for out in outs if out.startswith(f"{raw}/"))
+    for stage, entries in repo.status().items():
+        changed = ["its command"] if "changed command" in entries else []
+        for path, how in _changes(entries):
+            out = outs.get(path)
+            if path == raw and (gone or not fetched):
+                continue  # of no use to compare, and told elsewhere
+            if how not in ("deleted", "not in cache"):
+                changed.append(path)
+            elif not out or (not out.use_cache and out.stage.addressing in ran):
+                mend = "dvc repro" if out else f"get {path} from elsewhere"
+                mend = f"git checkout HEAD -- {path}" if git.has(path) else mend
+                gone[path] = fail("data", f"{path}: no such file", mend)
+        if changed and stage.endswith(".dvc"):
+            mend = " && ".join(f"dvc add {path}" for path in changed)
+            notes.append(fail("data", f"{named(changed)} not as {stage} says", mend))
+        elif changed and Path(LOCK).exists():
+            what = "has not run" if stage not in ran else f"changed since it ran: {named(changed)}"
+            notes.append(fail("lock", f"{stage}: {what}", "dvc repro"))
+    return [*gone.values(), *notes] or [Note("ok", "lock", f"{LOCK} is in step")]
+
+
+def _no_data(git: Git, outs: dict[str, Any]) -> dict[str, Note]:
+    """The raw data, where it is missing and no *.dvc file stands for it."""
+    try:
+        path = config.load().data.path
+    except Problem:
+        return {}  # told already, with the other settings
+    if Path(path).exists() or any(out.split("/")[:3] == path.split("/")[:3] for out in outs):
+        return {}
+    mend = f"get {path} from elsewhere, or edit params.yaml"
+    mend = f"git checkout HEAD -- {path}" if git.has(path) else mend
+    return {path: fail("data", f"{path}: no such file", mend)}
+
+
+def _no_lock(git: Git) -> Note:
+    if git.has(LOCK):
+        return fail("lock", f"{LOCK} is gone", f"git checkout HEAD -- {LOCK}")
+    if git.ever_knew(LOCK) or git.has(SCORES):
+        return fail("lock", f"{LOCK} is gone: nobody can get the data", "dvc repro")
+    return Note("note", "lock", f"no {LOCK}: the pipeline has not run yet", "dvc repro")
+
+
+def _changes(entries: list[Any]) -> Iterator[tuple[str, str]]:
+    """(path, how) for all that DVC's status says of one stage; a parameter as params.yaml: key."""
+    for entry in entries:
+        for kind in ("changed deps", "changed outs") if isinstance(entry, dict) else ():
+            for path, how in entry.get(kind, {}).items():
+                if isinstance(how, dict):
+                    yield from ((f"{path}: {key}", str(one)) for key, one in how.items())
+                else:
+                    yield path, str(how)

@@ -1,0 +1,1 @@
+"""What `python -m pipeline.gate` needs: limits, evidence, the model before, intervals."""

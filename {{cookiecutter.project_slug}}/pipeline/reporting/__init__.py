@@ -1,0 +1,1 @@
+"""What `python -m pipeline.report` needs: facts, tables, charts, the page."""

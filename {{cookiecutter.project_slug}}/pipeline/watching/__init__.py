@@ -1,0 +1,1 @@
+"""What `python -m pipeline.drift`, `ingest` and `trigger` need: batches, what moved, answers."""
