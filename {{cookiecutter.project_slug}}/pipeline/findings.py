@@ -29,7 +29,8 @@ def found(
 
 def show(findings: list[Finding]) -> None:
     """Print the findings as a table."""
-    table = Table("check", "column", title=f"{len(findings)} problems in the data", expand=False)
+    title = f"{len(findings)} problem{'s' * (len(findings) != 1)} in the data"
+    table = Table("check", "column", title=title, expand=False)
     table.add_column("rows", justify="right")
     table.add_column("share", justify="right")
     table.add_column("examples, or what would be right")

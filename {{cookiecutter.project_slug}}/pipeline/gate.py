@@ -91,7 +91,8 @@ def show(verdict: dict[str, Any]) -> None:
     console.print(table)
     against = verdict["baseline"]
     if against["what"]:
-        console.print(f"baseline: {against['what']}, {escape(against['name'])}", highlight=False)
+        named = dict.fromkeys((against["what"], escape(against["name"])))
+        console.print(f"baseline: {', '.join(named)}", highlight=False)
     if against["what"] and against["rows"] == "other":
         console.print("it was tested on other rows: here it is scored again, on some that it may "
                       "have been trained on", highlight=False)  # fmt: skip

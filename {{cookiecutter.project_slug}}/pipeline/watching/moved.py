@@ -64,7 +64,7 @@ def compare(
     row |= {"missing": after[-1] / len(some), "missing_before": before[-1] / max(1, before.sum())}
     row |= {"bins": _names(reference), "before": before.tolist(), "after": after.tolist()}
     if moved["psi"] > limit:
-        findings.append(Finding("psi", name, f"psi {moved['psi']:.3f}; at most {limit:.3f}"))
+        findings.append(Finding("psi", name, f"{moved['psi']:.3f}; at most {limit:.3f}"))
     return row, findings + _missing(name, row, rows / len(some), limits)
 
 
