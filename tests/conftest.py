@@ -16,6 +16,7 @@ LEFTOVERS = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.tmp"
 )
 
+os.environ["OMP_NUM_THREADS"] = "1"  # as many processes as cores run beside each other
 Generate = Callable[..., Path]
 pytest_plugins = ["s3", "trained"]
 CREDIT = Path(os.environ.get("ML_CICD_DATA", ROOT.parent / "shared/data")) / (

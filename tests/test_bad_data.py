@@ -239,6 +239,10 @@ GOOD: dict[str, dict[str, Make]] = {
         "a.csv": lambda: BYTES[:HALF],
         "b.csv.gz": lambda: gzip.compress(HEADER + BYTES[HALF:]),
     },
+    "folders in a folder": {
+        "2026/a.csv": lambda: BYTES[:HALF],
+        "2026/05/b.csv": lambda: HEADER + BYTES[HALF:],
+    },
     "other seed": {"a.csv": lambda: loans(ROWS, 1)},
     "more missing values": {"a.csv": put("years_employed", "", 300)},
     "fewer rows": {"a.csv": lambda: loans(2_500, 2)},
@@ -255,9 +259,25 @@ def test_good_data_raises_no_alarm(
 ) -> None:
     with workspace(tmp_path / "w"):
         for file, make in GOOD[name].items():
+            Path("data/raw", file).parent.mkdir(parents=True, exist_ok=True)
             Path("data/raw", file).write_bytes(make())
         path = "data/raw" if len(GOOD[name]) > 1 else f"data/raw/{file}"
         set_params(data={"path": path})
         said = prepare_and_validate(capsys)
         assert said.code == 0, said.text
         assert json.loads(Path("reports/validation.json").read_text())["problems"] == []
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_late_value_widens_its_column_on_any_machine(cores: int, tmp_path: Path) -> None:
+    """Arrow words its errors otherwise where there is a single core."""
+    from pipeline import raw
+
+    file, here = tmp_path / "late.csv", pa.cpu_count()
+    file.write_text("a,b,c\n" + "1,2026-01-01,1\n" * 700_000 + "0.5,soon,1\n")  # two blocks
+    pa.set_cpu_count(cores)
+    try:
+        kinds = raw.read(file).schema
+    finally:
+        pa.set_cpu_count(here)
+    assert [str(kinds.field(name).type) for name in "abc"] == ["double", "string", "int64"]

@@ -55,6 +55,7 @@ def here(shared: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch) -> Path:
     project = copy_of(shared)
     monkeypatch.chdir(project)
     monkeypatch.setattr(trigger.drift, "record", lambda _: None)  # the picture takes a second
+    monkeypatch.setattr(trigger.verify, "learnt", lambda: False)  # see the test of it
     return project
 
 
@@ -304,6 +305,31 @@ def test_any_and_all(here: Path) -> None:
     asked(combine="all", **both)
     assert decide()["retrain"]
     assert len(decide()["why"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("edit", "differs"),
+    [
+        (lambda: None, False),
+        (lambda: add(1), True),
+        (lambda: inside.set_params(train={"lr": 0.001}), True),
+        (lambda: Path("pipeline/fit.py").write_text("# Mine\n"), True),
+        (lambda: Path("dvc.lock").unlink(), True),
+    ],
+    ids=["nothing", "data", "a parameter", "code", "never trained"],
+)
+def test_what_would_come_out_the_same_is_not_trained(
+    shared: Path, copy_of: Copy, monkeypatch: Any, edit: Callable[[], object], differs: bool
+) -> None:
+    """After a rollback, or where only time has passed, HEAD has learnt all there is to learn."""
+    monkeypatch.chdir(copy_of(shared))
+    asked(schedule={"max_age_days": 5})
+    edit()
+    decision = decide()
+    assert decision["retrain"] is differs
+    assert decision["triggers"]["schedule"]["fired"]
+    assert ("it would be the same" in decision["why"][0]) is not differs
+    assert decide(force=True)["retrain"]
 
 
 @pytest.mark.parametrize("combine", ["any", "all"])

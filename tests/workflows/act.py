@@ -261,6 +261,7 @@ class Prepared:
             "PATH": os.pathsep.join(self.search_path()),
             "HOME": str(place / "home"),
             "LANG": "C.UTF-8",
+            **{name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ},
         }
         (place / "home").mkdir()
         pins = source / "requirements.txt"

@@ -70,6 +70,10 @@ def test_from_a_batch_to_production_and_back(
     verdict = json.loads((home / "reports/gates.json").read_text())
     assert verdict["baseline"]["commit"] == hub.git("rev-parse", "model@v1.0.0^{}")
 
+    # Nobody retrains what has just been taken back.
+    result = hub.run(RETRAIN, by_clock(hub)).ended(0, NO)
+    assert "new_rows, drift fired; but HEAD's model" in result.log("decide")
+
 
 def push(hub: Hub, home: Path, message: str) -> Result:
     """All that lies there is committed and pushed; what retrain.yml makes of it."""

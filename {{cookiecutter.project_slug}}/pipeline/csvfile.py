@@ -95,7 +95,7 @@ def _stream(raw: pa.OSFile, file: Path) -> Any:
 
 def _explain(file: Path, error: str, types: Types, header: list[str]) -> Exception:
     """What Arrow says of a CSV, in the words of somebody who has to mend the file."""
-    if match := re.search(r"column #(\d+): CSV conversion error.*?: (.*)", error):
+    if match := re.search(r"column #(\d+): (?:Row #\d+: )?CSV conversion error.*?: (.*)", error):
         if "UTF8" in match[2]:
             return Problem(f"{file}: not UTF-8; convert it: iconv -f latin1 -t utf-8 OLD > NEW")
         column = header[int(match[1])]

@@ -27,10 +27,11 @@ Result = TypeVar("Result")
 
 
 def files(path: str | Path) -> list[Path]:
-    """The table's files, sorted by name. Raises `Problem` when there is none."""
+    """The table's files, also those in folders inside, by path. Raises `Problem` for none."""
     path = Path(path)
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.name.endswith(CSV + PARQUET))
+        inside = (p for p in path.rglob("*") if p.name.endswith(CSV + PARQUET))
+        found = sorted(p for p in inside if not str(p.relative_to(path)).startswith("."))
         if not found:
             raise Problem(f"{path}: this folder holds no {', '.join(CSV + PARQUET)}")
         return found

@@ -12,12 +12,14 @@ from rich.table import Table
 
 from pipeline import base, drift, stage
 from pipeline.errors import Problem
+from pipeline.releases import verify
 from pipeline.watching import answered, newest, reference, retraining
 from pipeline.watching.reference import Reference
 from pipeline.watching.retraining import Retraining
 
 REPORT = Path("reports/trigger.json")
 DAY = 86_400
+SAME = "but HEAD's model comes of just this data, code and these settings: it would be the same"
 NAMES = ("schedule", "new_rows", "drift", "performance")
 
 
@@ -27,7 +29,9 @@ def decide(force: bool | str = False) -> dict[str, Any]:
     `force` may say why.
 
     Without a model in production, HEAD's is what is looked at; without any model, a retraining is
-    due. Raises `Problem` (exit 2) where a trigger that is on cannot be judged, unless forced.
+    due. Where HEAD's has learnt from just what lies here, another one would come out the same, and
+    only `force` makes it. Raises `Problem` (exit 2) where a trigger that is on cannot be judged,
+    unless forced.
     """
     for stale in (REPORT, drift.REPORT, drift.PICTURE):
         stale.unlink(missing_ok=True)
@@ -45,14 +49,17 @@ def decide(force: bool | str = False) -> dict[str, Any]:
     on = [name for name, one in triggers.items() if one["on"]]
     fired = [name for name in on if triggers[name]["fired"]]
     enough = bool(fired) and (asked.combine == "any" or fired == on)
+    same = enough and not force and verify.learnt()
     if first:
         why.append("there is no model yet")
     elif enough:
         why += [triggers[name]["why"] for name in fired]
+    if same:
+        why = [f"{', '.join(fired)} fired; {SAME}"]
     elif not why:
         why = _why_not(asked, on, fired)
     decision = {
-        "retrain": bool(force) or enough or first,
+        "retrain": bool(force) or first or (enough and not same),
         "why": why,
         "production": against.name if against and against.what == "production" else None,
         "against": against and {"what": against.what, "name": against.name,

@@ -44,6 +44,17 @@ def verify(of: Lineage, rev: str, *, everything: bool = True) -> list[Row]:
     return [*rows, *_objects(of, stages, folder)] if everything else rows
 
 
+def learnt() -> bool:
+    """Whether dvc.lock was made of just the raw data, the code and the parameters that lie here."""
+    here = Path()
+    try:
+        stages = lock(here)
+    except Problem:
+        return False
+    rows = [*_code(stages, here), *_params(stages, here)]
+    return all(row.ok for row in rows) and data(stages) == hashes.of(here / RAW)
+
+
 def _files(of: Lineage, sha: str) -> Iterator[Row]:
     """The files in the commit, and the scores that the tag tells of."""
     for name, md5 in of.files.items():
