@@ -741,6 +741,8 @@ def test_the_card_tells_facts(ready: World) -> None:
     assert "By `gates.yaml`: **passed**." in text
     assert locked(ready, "HEAD", MODEL) in text
     assert "reports/evaluation.png" in text
+    drawn = re.findall(r"\*\*(\w+)\*\* \(.*\)\n\n```mermaid", text)
+    assert drawn == ["Training", "ROC", "Calibration"]
 
 
 def test_the_same_facts_give_the_same_bytes(ready: World) -> None:

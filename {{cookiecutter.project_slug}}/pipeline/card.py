@@ -16,6 +16,8 @@ from pipeline.errors import Problem
 from pipeline.judging import bootstrap
 from pipeline.judging.evidence import COST, QUALITY, SLICES, Evidence
 from pipeline.releases import lineage, purpose
+from pipeline.reporting import charts
+from pipeline.reporting.compare import Side
 from pipeline.reporting.markdown import code, fence, number, signed, table
 
 PICTURE = "reports/evaluation.png"
@@ -36,6 +38,7 @@ def text(verdict: dict[str, Any]) -> str:
         "Intended use": purpose.use(found),
         "Data": purpose.data(found.params),
         "Scores": _scores(found),
+        "Curves": _curves(),
         "Groups": _groups(found),
         "Gates": _gates(verdict),
         "Limits": _limits(found, verdict),
@@ -72,10 +75,22 @@ def _scores(found: Evidence) -> str:
     heads = ["score", "value", "95 % interval", "plain linear model"]
     says = f"On {number(len(found.test))} test rows that no training has seen; bootstrap intervals."
     drawn = (
-        f"Curves and calibration: `{PICTURE}` (`dvc pull {PICTURE}`), or `dvc plots show`; "
+        f"More pictures: `{PICTURE}` (`dvc pull {PICTURE}`), or `dvc plots show`; "
         f"all scores: `{QUALITY}`."
     )
     return "\n\n".join([says, table(heads, rows, [1, 2, 3]), drawn])
+
+
+def _curves() -> str:
+    """Training, ROC and calibration, or predictions, as GitHub draws them."""
+    here = Side()
+    drawn = [
+        charts.training(here),
+        charts.roc(here, ours="this model"),
+        charts.calibration(here),
+        charts.predicted(here),
+    ]
+    return "\n\n".join(f"{one.legend()}\n\n{charts.mermaid(one)}" for one in drawn if one)
 
 
 def _groups(found: Evidence) -> str:

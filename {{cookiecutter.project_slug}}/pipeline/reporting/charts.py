@@ -120,11 +120,13 @@ def training(here: Side) -> Chart | None:
     return Chart("Training", "Epoch", "Loss", span, _around(lost + tested), lines)
 
 
-def roc(here: Side, base: Side | None, name: str) -> Chart | None:
+def roc(
+    here: Side, base: Side | None = None, name: str = "", ours: str = "this branch"
+) -> Chart | None:
     """True by false positive rate, the base's too."""
     at = _even(0, 1, POINTS)
     lines = []
-    for side, means, colour in ((here, "this branch", "blue"), (base, name, "orange")):
+    for side, means, colour in ((here, ours, "blue"), (base, name, "orange")):
         table = side.csv("plots/test/roc.csv") if side else []
         rates, hits = _column(table, "fpr"), _column(table, "tpr")
         if len(rates) > 1 and len(rates) == len(hits):
@@ -133,7 +135,7 @@ def roc(here: Side, base: Side | None, name: str) -> Chart | None:
         return None
     lines.append(Line("guessing", "grey", at))
     axes = ("False positive rate", "True positive rate")
-    return Chart("ROC", *axes, (0, 1), (0, 1), lines[::-1])  # this branch on top
+    return Chart("ROC", *axes, (0, 1), (0, 1), lines[::-1])  # ours on top
 
 
 def calibration(here: Side) -> Chart | None:
