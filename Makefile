@@ -21,7 +21,7 @@ demo: $(VENV)/ready  ## generate a project, train its model, show the scores
 	@./demo.sh "$(DEMO)"
 
 test: $(VENV)/ready  ## everything: about a quarter of an hour on two cores
-	python -m pytest -q tests -n auto --maxprocesses 4 --dist loadfile
+	python -m pytest -q tests -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/ready  ## style, types and YAML, of the template and of what it generates
 	ruff check . && ruff format --check .

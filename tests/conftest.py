@@ -27,6 +27,14 @@ needs_credit = pytest.mark.skipif(
 )
 
 
+LONG = ("test_story.py", "test_pull_request.py", "test_ci.py", "test_real_data.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder but Git's and DVC's own, with its bytes."""
     return {
