@@ -79,6 +79,7 @@ pipeline/card.py
 pipeline/checking/__init__.py
 pipeline/checking/checkup.py
 pipeline/checking/git.py
+pipeline/checking/lock.py
 pipeline/checking/storage.py
 pipeline/checking/tracked.py
 pipeline/checkpoint.py

@@ -40,7 +40,7 @@ def data(git: Git, offline: bool, wrong: set[str]) -> Iterator[Note]:
     from dvc.repo import Repo, lock_repo
     from scmrepo.exceptions import SCMError
 
-    from pipeline.checking import storage, tracked
+    from pipeline.checking import lock, storage, tracked
 
     try:
         with Repo(".") as repo:
@@ -48,7 +48,7 @@ def data(git: Git, offline: bool, wrong: set[str]) -> Iterator[Note]:
             with lock_repo(repo):
                 listed = tracked.things(repo)
                 here = tracked.cached(listed)  # before DVC looks, which deletes what is altered
-                steps = tracked.step(repo, git)
+                steps = lock.step(repo, git)
             name, there = repo.config["core"].get("remote"), None
             if name in repo.config["remote"] and not offline:
                 note, there = storage.reach(repo, name)

@@ -1,4 +1,4 @@
-"""What dvc.lock and the *.dvc files name: intact in the cache, kept in the storage, in step."""
+"""What dvc.lock and the *.dvc files name: intact in the cache, kept in the storage."""
 
 import hashlib
 import json
@@ -10,14 +10,12 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from pipeline import config
 from pipeline.checking.checkup import Level, Note, fail, named
 from pipeline.checking.git import Git
+from pipeline.checking.lock import LOCK
 from pipeline.checking.storage import Storage
 from pipeline.errors import Problem
 
-LOCK = "dvc.lock"
-SCORES = "metrics/quality.json"
 Verdict = tuple[Level, str, str]  # as in Note: level, says, mend
 
 
@@ -156,66 +154,3 @@ def _restore(one: Thing, held: bool) -> str:
     if md5(one.path) == one.oid:
         return f"dvc commit -f {one.target}"
     return "dvc repro" if one.owner == LOCK else f"get {one.path} from elsewhere"
-
-
-def step(repo: Any, git: Git) -> list[Note]:
-    """Whether dvc.lock is there, and says of every stage what is here."""
-    notes: list[Note] = []
-    if not Path(LOCK).exists():
-        notes.append(_no_lock(git))
-    outs = {os.path.relpath(out.fs_path): out for out in repo.index.outs}
-    ran = {out.stage.addressing for out in outs.values() if out.hash_info}
-    gone = _no_data(git, outs)
-    raw = str(config.RAW)
-    fetched = all(os.path.lexists(out) for out in outs if out.startswith(f"{raw}/"))
-    for stage, entries in repo.status().items():
-        changed = ["its command"] if "changed command" in entries else []
-        for path, how in _changes(entries):
-            out = outs.get(path)
-            if path == raw and (gone or not fetched):
-                continue  # of no use to compare, and told elsewhere
-            if how not in ("deleted", "not in cache"):
-                changed.append(path)
-            elif not out or (not out.use_cache and out.stage.addressing in ran):
-                mend = "dvc repro" if out else f"get {path} from elsewhere"
-                mend = f"git checkout HEAD -- {path}" if git.has(path) else mend
-                gone[path] = fail("data", f"{path}: no such file", mend)
-        if changed and stage.endswith(".dvc"):
-            mend = " && ".join(f"dvc add {path}" for path in changed)
-            notes.append(fail("data", f"{named(changed)} not as {stage} says", mend))
-        elif changed and Path(LOCK).exists():
-            what = "has not run" if stage not in ran else f"changed since it ran: {named(changed)}"
-            notes.append(fail("lock", f"{stage}: {what}", "dvc repro"))
-    return [*gone.values(), *notes] or [Note("ok", "lock", f"{LOCK} is in step")]
-
-
-def _no_data(git: Git, outs: dict[str, Any]) -> dict[str, Note]:
-    """The raw data, where it is missing and no *.dvc file stands for it."""
-    try:
-        path = config.load().data.path
-    except Problem:
-        return {}  # told already, with the other settings
-    if Path(path).exists() or any(out.split("/")[:3] == path.split("/")[:3] for out in outs):
-        return {}
-    mend = f"get {path} from elsewhere, or edit params.yaml"
-    mend = f"git checkout HEAD -- {path}" if git.has(path) else mend
-    return {path: fail("data", f"{path}: no such file", mend)}
-
-
-def _no_lock(git: Git) -> Note:
-    if git.has(LOCK):
-        return fail("lock", f"{LOCK} is gone", f"git checkout HEAD -- {LOCK}")
-    if git.ever_knew(LOCK) or git.has(SCORES):
-        return fail("lock", f"{LOCK} is gone: nobody can get the data", "dvc repro")
-    return Note("note", "lock", f"no {LOCK}: the pipeline has not run yet", "dvc repro")
-
-
-def _changes(entries: list[Any]) -> Iterator[tuple[str, str]]:
-    """(path, how) for all that DVC's status says of one stage; a parameter as params.yaml: key."""
-    for entry in entries:
-        for kind in ("changed deps", "changed outs") if isinstance(entry, dict) else ():
-            for path, how in entry.get(kind, {}).items():
-                if isinstance(how, dict):
-                    yield from ((f"{path}: {key}", str(one)) for key, one in how.items())
-                else:
-                    yield path, str(how)

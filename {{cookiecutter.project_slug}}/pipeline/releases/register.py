@@ -95,13 +95,13 @@ def _in_step() -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    from pipeline.checking import tracked
+    from pipeline.checking import lock
     from pipeline.checking.git import Git
 
     logging.disable(logging.ERROR)  # DVC's own words about what is told here
     try:
         with Repo(".") as repo:
-            notes = [note for note in tracked.step(repo, Git()) if note.level == "FAIL"]
+            notes = [note for note in lock.step(repo, Git()) if note.level == "FAIL"]
     except DvcException as error:
         raise Problem(f"{' '.join(str(error).split())[:200]}; make doctor", 2) from None
     finally:
