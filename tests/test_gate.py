@@ -1,11 +1,9 @@
 """The gates: nothing passes by mistake, a worse model is refused, a better one admitted."""
 
-import copy
 import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import inside
 import pytest
 import yaml
 from conftest import Generate
+from mutate import changed, leaves, misspell
 from shell import dvc, run
 from trained import Copy
 
@@ -75,27 +74,6 @@ def no_verdict(*words: str, rev: str | None = None) -> None:
     assert json.loads(Path("reports/gates.json").read_text())["verdict"] == "could not judge"
 
 
-def leaves(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every key below `content`."""
-    if isinstance(content, dict):
-        for key, inner in content.items():
-            yield (*path, key)
-            yield from leaves(inner, (*path, key))
-
-
-def changed(path: tuple[Any, ...], change: Callable[[dict[Any, Any], Any], None]) -> Any:
-    content = copy.deepcopy(GATES)
-    at = content
-    for key in path[:-1]:
-        at = at[key]
-    change(at, path[-1])
-    return content
-
-
-def misspell(at: dict[Any, Any], key: Any) -> None:
-    at[f"{key}x"] = at.pop(key)
-
-
 def test_the_shipped_model_passes_with_every_kind_of_gate(here: Path) -> None:
     verdict = judge()
     assert verdict["verdict"] == "passed"
@@ -109,7 +87,7 @@ def test_the_shipped_model_passes_with_every_kind_of_gate(here: Path) -> None:
 @pytest.mark.parametrize("path", list(leaves(GATES)), ids=lambda path: ".".join(map(str, path)))
 def test_a_misspelt_key_is_no_verdict(spoilt: Path, path: tuple[Any, ...]) -> None:
     """The message tells the key as it stands there, with no word of pydantic's between."""
-    (spoilt / "gates.yaml").write_text(yaml.safe_dump(changed(path, misspell)))
+    (spoilt / "gates.yaml").write_text(yaml.safe_dump(changed(GATES, path, misspell)))
     key = ".".join(map(str, path)) if len(path) < 3 else path[-1]
     no_verdict("gates.yaml", f"{key}x")
 
@@ -119,7 +97,7 @@ def test_a_key_of_another_type_is_no_verdict(spoilt: Path, path: tuple[Any, ...]
     for value in ("0.5", None, True, [], math.nan, math.inf, -math.inf, {}):
         if value == [] and path[-1] == "columns":
             continue
-        content = changed(path, lambda at, key, value=value: at.update({key: value}))  # type: ignore[misc]
+        content = changed(GATES, path, lambda at, key, value=value: at.update({key: value}))  # type: ignore[misc]
         if value is None and path[-1] in OPTIONAL:
             continue  # the same as leaving it out
         (spoilt / "gates.yaml").write_text(yaml.safe_dump(content))
@@ -137,7 +115,9 @@ def test_a_key_that_is_gone_lets_no_other_model_pass(spoilt: Path, path: tuple[A
     named = named or path[-2:-1] == ("fairness",) or path[-2:-1] == ("latency",)
     if several and (named or path[-1] in OPTIONAL):
         return
-    (spoilt / "gates.yaml").write_text(yaml.safe_dump(changed(path, lambda at, key: at.pop(key))))
+    (spoilt / "gates.yaml").write_text(
+        yaml.safe_dump(changed(GATES, path, lambda at, key: at.pop(key)))
+    )
     no_verdict("gates.yaml", str(path[0]))
 
 

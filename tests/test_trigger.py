@@ -1,12 +1,11 @@
 """What starts a retraining: every number told, no trigger fires or stays silent by mistake."""
 
-import copy
 import json
 import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, Generate
+from mutate import changed, leaves, misspell
 from shell import dvc, run
 from trained import Copy
 
@@ -109,27 +109,6 @@ def add(rows: int, *, by: float = 1.0, seed: int = 3, name: str = "new.csv") -> 
 # retrain.yaml
 
 
-def leaves(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every key below `content`."""
-    if isinstance(content, dict):
-        for key, inner in content.items():
-            yield (*path, key)
-            yield from leaves(inner, (*path, key))
-
-
-def changed(path: tuple[Any, ...], change: Callable[[dict[Any, Any], Any], None]) -> Any:
-    content = copy.deepcopy(FULL)
-    at = content
-    for key in path[:-1]:
-        at = at[key]
-    change(at, path[-1])
-    return content
-
-
-def misspell(at: dict[Any, Any], key: Any) -> None:
-    at[f"{key}x"] = at.pop(key)
-
-
 KEYS = list(leaves(FULL))
 NAMED = pytest.mark.parametrize("path", KEYS, ids=lambda path: ".".join(map(str, path)))
 
@@ -145,13 +124,15 @@ def test_the_shipped_file_is_sound() -> None:
 
 @NAMED
 def test_a_misspelt_key_is_no_decision(spoilt: Path, path: tuple[Any, ...]) -> None:
-    Path("retrain.yaml").write_text(yaml.safe_dump(changed(path, misspell)))
+    Path("retrain.yaml").write_text(yaml.safe_dump(changed(FULL, path, misspell)))
     undecided(f"retrain.yaml: {'.'.join(path)}x: unknown key", f"{path[-1]}")
 
 
 @NAMED
 def test_a_key_that_is_gone_is_no_decision(spoilt: Path, path: tuple[Any, ...]) -> None:
-    Path("retrain.yaml").write_text(yaml.safe_dump(changed(path, lambda at, key: at.pop(key))))
+    Path("retrain.yaml").write_text(
+        yaml.safe_dump(changed(FULL, path, lambda at, key: at.pop(key)))
+    )
     undecided("retrain.yaml", str(path[0]))
 
 
@@ -163,7 +144,7 @@ def test_a_key_of_another_type_is_no_decision(spoilt: Path, path: tuple[Any, ...
         deep = len(path) == 2 or path[-1] == "automerge"
         if isinstance(value, str | int | float) and deep and path[-1] in sound.get(value, ()):
             continue  # it might be meant
-        content = changed(path, lambda at, key, value=value: at.update({key: value}))  # type: ignore[misc]
+        content = changed(FULL, path, lambda at, key, value=value: at.update({key: value}))  # type: ignore[misc]
         Path("retrain.yaml").write_text(yaml.safe_dump(content))
         undecided("retrain.yaml", str(path[0]))
 
