@@ -78,8 +78,8 @@ def ready(table: pd.DataFrame, params: config.Params) -> Ready:
     todo = train.plan(params, len(rows.answers))
     pieces = cut(rows.numbers.numpy(), todo.bins)
     shape = {**params.model.model_dump(exclude={"bins"}), "members": todo.members}
-    network = Network(spec, **shape, pieces=len(pieces[0]))
-    network.piece_of, network.piece_from, network.piece_scale = pieces
+    network = Network(spec, **shape, pieces=len(pieces[1]))
+    network.slope, network.offset = pieces
     return Ready(spec, rows, network, todo)
 
 

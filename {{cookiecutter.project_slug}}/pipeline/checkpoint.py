@@ -16,6 +16,7 @@ from pipeline.network import Network
 from pipeline.optimizer import AdamW
 
 PATH = Path("models/checkpoint.safetensors")
+OF_OPTIMIZER = ("mean", "square", "average")
 IRRELEVANT = {"resume", "threads"}  # to the weights that come out
 
 
@@ -35,9 +36,7 @@ def fingerprint(params: Params, spec: Spec) -> str:
 def save(network: Network, optimizer: AdamW, best: dict[str, Any], about: dict[str, Any]) -> None:
     """Write weights, optimizer and the best weights so far; `about` is JSON."""
     tensors = {f"weight.{name}": t.detach() for name, t in network.state_dict().items()}
-    for kind in ("mean", "square", "average"):
-        for i, tensor in enumerate(getattr(optimizer, kind)):
-            tensors[f"{kind}.{i}"] = tensor
+    tensors |= {kind: getattr(optimizer, kind) for kind in OF_OPTIMIZER}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     with stage.replacing(PATH) as temporary:
         save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, temporary,
@@ -58,9 +57,8 @@ def load(
         return None
     network.load_state_dict(_below("weight", tensors))
     with torch.no_grad():
-        for kind in ("mean", "square", "average"):
-            for i, tensor in enumerate(getattr(optimizer, kind)):
-                tensor.copy_(tensors[f"{kind}.{i}"])
+        for kind in OF_OPTIMIZER:
+            getattr(optimizer, kind).copy_(tensors[kind])
     optimizer.steps = about["steps"]
     return about, _below("best", tensors)
 

@@ -66,7 +66,7 @@ def fit(
         while done < epochs and about["bad"] < knobs.patience:
             torch.manual_seed(knobs.seed * 1_000_003 + done)
             order = torch.randperm(len(rows.answers)).to(device)
-            shuffled = Rows(*(part[order] for part in rows))
+            shuffled = Rows(*(part.index_select(0, order) for part in rows))
             network.train()
             total = torch.zeros((), device=device)
             for step, start in enumerate(range(0, len(order), batch_size), done * steps):

@@ -80,8 +80,7 @@ def load(path: str | Path = MODEL) -> Model:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})["model"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        pieces = len(tensors["piece_of"])
-        network = Network(about["spec"], **about["shape"], pieces=pieces)
+        network = Network(about["spec"], **about["shape"], pieces=len(tensors["offset"]))
         network.load_state_dict(tensors)
     except FileNotFoundError:
         raise Problem(

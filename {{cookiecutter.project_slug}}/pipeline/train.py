@@ -54,8 +54,8 @@ def train(params: config.Params) -> tuple[Model, Model, History]:
     torch.manual_seed(params.train.seed)
     pieces = cut(inputs["train"].numbers, todo.bins)
     shape = {**params.model.model_dump(exclude={"bins"}), "members": todo.members}
-    network = Network(spec, **shape, pieces=len(pieces[0]))
-    network.piece_of, network.piece_from, network.piece_scale = pieces
+    network = Network(spec, **shape, pieces=len(pieces[1]))
+    network.slope, network.offset = pieces
     network.to(device)
     rows = {side: on_device(inputs[side], answers[side], spec, device) for side in frames}
     best, history = fit(network, rows["train"], rows["val"], spec, params, todo.batch, todo.epochs)

@@ -38,7 +38,7 @@ def test_without_averaging_the_average_is_the_weights() -> None:
     optimizer = AdamW([weight], weight_decay=0.0, ema=0.0)
     weight.sum().backward()
     optimizer.step(0.1)
-    torch.testing.assert_close(optimizer.average[0], weight.detach())
+    torch.testing.assert_close(optimizer.average, weight.detach())
 
 
 def test_one_cycle_rises_for_a_tenth_and_then_falls() -> None:
