@@ -12,7 +12,7 @@ from workspace import apart, call, root, template
 def generate(
     source: Path, folder: Path, environment: dict[str, str], *options: str
 ) -> Callable[[], Any]:
-    new = tempfile.mkdtemp(dir=folder)  # ext4 is slow to make files where some were deleted just now
+    new = tempfile.mkdtemp(dir=folder)  # ext4 is slow where files were deleted just now
     command = ["cookiecutter", "--no-input", "-o", new, *options, str(source)]
     return lambda: call(command, source, environment)
 
