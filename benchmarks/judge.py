@@ -1,5 +1,6 @@
 """Judging and reporting, on the sample and on 100,000 test rows; a pull request without effect."""
 
+import functools
 import os
 import re
 import shutil
@@ -27,12 +28,13 @@ def judging(folder: Path) -> Callable[[], Any]:
     return lambda: gate.judge() and None
 
 
-def trained(environment: dict[str, str]) -> Path:
+@functools.cache
+def trained() -> Path:
     """The sample's project on a branch of its own, nothing to do."""
     folder = root() / "branch"
     shutil.copytree(generated(), folder, symlinks=True)
     for line in ("dvc repro -q", "git add -A", "git commit -qm Model", "git checkout -qb branch"):
-        call(line.split(), folder, environment)
+        call(line.split(), folder, apart())
     return folder
 
 
@@ -49,7 +51,7 @@ def large(project: Path, environment: dict[str, str]) -> Path:
 
 def rows() -> Iterator[Row]:
     environment = apart()
-    project = trained(environment)
+    project = trained()
     report = (command, project, environment, "-m", "pipeline.report")
     ours, theirs = compare(3, report, (command, project, environment, "-c", SCORE))
     taken = ours.wall - theirs.wall

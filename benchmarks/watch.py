@@ -56,7 +56,7 @@ def deciding(folder: Path) -> Callable[[], Any]:
 
 def rows() -> Iterator[Row]:
     environment = apart()
-    folder = live(trained(environment), environment)
+    folder = live(trained(), environment)
     options = ["--live", "data/raw/sample/sample_new.csv"]
     for verb, more, inside in (("drift", options, drifting), ("trigger", [], deciding)):
         (ours,) = compare(3, (command, folder, environment, "-m", f"pipeline.{verb}", *more))

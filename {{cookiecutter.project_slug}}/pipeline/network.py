@@ -68,8 +68,7 @@ class Network(nn.Module):
         if self.head is None:
             return out
         if len(self.offset):
-            gone = torch.addmm(self.offset, filled, self.slope).clamp_(0, 1)
-            plain = torch.cat([plain, gone], 1)
+            plain = torch.cat([plain, self.passed(filled)], 1)
         x = F.relu_(self.layers[0](plain, embedded))
         for layer in self.layers[1:]:
             x = F.dropout(x, self.dropout, self.training) if self.dropout else x
@@ -78,6 +77,11 @@ class Network(nn.Module):
         if x.dim() == 2:
             return out + (x @ self.head[0]).unsqueeze(1)
         return out + torch.einsum("nmw,mwo->nmo", x, self.head)
+
+    def passed(self, numbers: Tensor) -> Tensor:
+        """How much of every piece numbers (n, N) have passed: (n, pieces), 0 to 1."""
+        with torch.autocast(numbers.device.type, enabled=False):  # bfloat16 blurs narrow pieces
+            return torch.addmm(self.offset, numbers, self.slope).clamp_(0, 1)
 
 
 class Levels(nn.Module):

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pipeline import config, features, model, prepared, strict, train
 from pipeline.errors import Problem
 from pipeline.model import Model
+from pipeline.network import Network, cut
 
 ROWS = 600
 
@@ -67,6 +69,15 @@ def test_it_learns_and_is_the_same_after_saving(fitted: Model) -> None:
         assert (said == truth).mean() > 0.8
     model.save(fitted, "model.safetensors")
     assert np.array_equal(model.load("model.safetensors").score(test), guess)
+
+
+def test_narrow_pieces_are_not_blurred_by_bfloat16(fitted: Model) -> None:
+    numbers = np.linspace(1, 1.01, 500, dtype=np.float32)[:, None]
+    network = Network({**fitted.spec, "numbers": fitted.spec["numbers"][:1]}, [4], pieces=8)
+    network.slope, network.offset = cut(numbers, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        passed = network.passed(torch.from_numpy(numbers))
+    torch.testing.assert_close(passed.sum(1), torch.linspace(0, 8, 500), rtol=0, atol=0.01)
 
 
 def test_it_answers_gaps_extremes_and_unseen_words(fitted: Model) -> None:
