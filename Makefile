@@ -30,7 +30,7 @@ lint: $(VENV)/ready  ## style, types and YAML, of the template and of what it ge
 rehearse: $(VENV)/ready  ## a project's pull request, run here: make rehearse PROJECT=../credit-risk [LABEL=full-train]
 	PYTHONPATH=tests python -m workflows.rehearse "$(PROJECT)" $(if $(LABEL),--label "$(LABEL)")
 
-bench: $(VENV)/ready  ## the figures, each beside its reference: the better part of an hour
+bench: $(VENV)/ready  ## the figures, each beside its reference: a quarter of an hour on a quiet machine
 	python benchmarks/run.py
 
 sample:  ## make the sample data anew, byte for byte
