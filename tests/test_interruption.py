@@ -17,6 +17,11 @@ from shell import BIN, dvc, run
 from trained import Copy
 
 MODEL = "models/model.safetensors"
+KILLED_AT_THE_FIRST_REPLACE = """
+import os, runpy, signal, sys
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+runpy.run_module(sys.argv[1], run_name="__main__")
+"""
 PATH = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -139,6 +144,18 @@ def test_a_killed_stage_leaves_no_half_output(stage: str, trained_copy: Path) ->
         for path, content in whole.items():
             if path.is_file():
                 assert _content(path) == content, f"{path.name} is half written"
+
+
+@pytest.mark.parametrize("stage", ["prepare", "validate", "evaluate"])
+def test_an_output_takes_its_place_when_it_is_whole(stage: str, trained_copy: Path) -> None:
+    names = yaml.safe_load((trained_copy / "dvc.lock").read_text())["stages"][stage]["outs"]
+    files = [path for out in names if (path := trained_copy / out["path"]).is_file()]
+    for path in files:
+        path.unlink()
+    killed = (sys.executable, "-c", KILLED_AT_THE_FIRST_REPLACE, f"pipeline.{stage}")
+    run(*killed, cwd=trained_copy, code=-signal.SIGKILL)
+    assert files
+    assert not [path for path in files if path.exists()]
 
 
 def _content(path: Path) -> object:
