@@ -13,14 +13,13 @@ python -m cookiecutter --no-input --output-dir "$folder" .
 cd "$folder/credit-risk"
 dvc repro
 echo
-dvc metrics show
-echo
-python -m pipeline.gate
+python -m ops compare
+python -m ops gate
 cat <<END
 
 Where to look next, in $PWD
   reports/evaluation.png   every plot on one sheet
-  reports/slices.json      scores of every protected group, and of the plain model
-  params.yaml              every knob; then: dvc repro
+  reports/slices.json      scores of every protected group, and of the linear baseline
+  params.yaml              every setting; then: dvc repro
   README.md                your own data, experiments, sharing
 END

@@ -14,8 +14,10 @@ from measure import Row, once, say
 from project import PROJECT
 from workspace import ROWS, root
 
-from pipeline import config, drift, profile
-from pipeline.watching.reference import Reference
+from core.validation import profile
+from ops.monitoring import drift
+from ops.monitoring.reference import Reference
+from pipeline.params import load_params
 
 RUNS = 1000 if ROWS >= 1_000_000 else 40
 SIZES = (500, 5_000, 50_000)
@@ -26,11 +28,10 @@ def here() -> Path:
     """The shipped settings, but for a limit of psi that chance alone is beyond."""
     folder = root() / "alarms"
     folder.mkdir(exist_ok=True)
-    limit = config.load(PROJECT / "params.yaml").validation.max_psi
+    limit = load_params(PROJECT / "params.yaml").validation.max_psi
     params = (PROJECT / "params.yaml").read_text()
     assert f"max_psi: {limit}" in params
     (folder / "params.yaml").write_text(params.replace(f"max_psi: {limit}", "max_psi: 1.0e-9"))
-    (folder / "retrain.yaml").write_text((PROJECT / "retrain.yaml").read_text())
     return folder
 
 
@@ -53,7 +54,7 @@ TEXT = dict.fromkeys(
 
 def counting(folder: Path, rows: int, runs: int) -> Callable[[], Any]:
     os.chdir(folder)
-    limit = config.load(PROJECT / "params.yaml").validation.max_psi
+    limit = load_params(PROJECT / "params.yaml").validation.max_psi
 
     def count() -> float:
         both = [alarms(rows, seed, limit) for seed in range(runs)]

@@ -19,8 +19,8 @@ from speed import as_tensors, ready
 from threadpoolctl import threadpool_limits
 from workspace import ROWS, SIZE, prepared_loans, settings
 
-from pipeline import prepared, scores
-from pipeline.fit import fit
+from pipeline import dataset, metrics
+from pipeline.training_loop import fit
 
 TREES, EPOCHS = 300, 4
 BELOW = 0.005
@@ -28,7 +28,7 @@ BELOW = 0.005
 
 def network(folder: Path, epochs: int) -> Callable[[], Any]:
     os.chdir(folder)
-    table, held_out = prepared.frame("train"), prepared.frame("val")
+    table, held_out = dataset.frame("train"), dataset.frame("val")
     params = settings(epochs=epochs, threads=1, resume=False)
 
     def work() -> float:
@@ -59,13 +59,13 @@ def staged(folder: Path) -> list[float]:
     model = boosted(TREES).fit(*known(folder, "train"))
     os.chdir(here)
     chances = (chance[:, 1] for chance in model.staged_predict_proba(table))
-    return [scores.areas(answers == 1, chance)[0] for chance in chances]
+    return [metrics.areas(answers == 1, chance)[0] for chance in chances]
 
 
 def known(folder: Path, side: str) -> tuple[pd.DataFrame, np.ndarray]:
     """What a model may see of a side, and the answers."""
     os.chdir(folder)
-    table, data = prepared.frame(side), settings().data
+    table, data = dataset.frame(side), settings().data
     return table.drop(columns=list(data.aside())), table[data.target].to_numpy()
 
 

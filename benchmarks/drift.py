@@ -12,7 +12,7 @@ from measure import Row, by_cpu, compare
 from scipy.stats import chi2_contingency, ks_2samp
 from workspace import RAW, ROWS, SIZE, frame, prepared_loans
 
-from pipeline import profile
+from core.validation import column_drift, profile
 
 ASIDE = ["application_id", "applied_on"]
 FEW = 1000
@@ -22,9 +22,11 @@ def ours(before: Path, after: Path) -> Callable[[], Any]:
     old, new = (frame(folder).drop(columns=ASIDE) for folder in (before, after))
     reference = {name: profile.describe(old[name]) for name in old}
 
+    limits = column_drift.Limits(0.2, 0.05, 1e-4)
+
     def work(table: pd.DataFrame) -> None:
         for name in table:
-            profile.drift(reference[name], table[name])
+            column_drift.compare(name, reference[name], table[name], limits)
 
     work(new.head(FEW))
     return lambda: work(new)

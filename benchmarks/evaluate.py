@@ -12,7 +12,9 @@ from loans import LEVELS
 from measure import Row, by_cpu, compare
 from workspace import ROWS, SIZE, frame, prepared_loans, root, settings
 
-from pipeline import evaluate, model, prepared, train
+from core.paths import BASELINE, MODEL
+from pipeline import dataset, evaluate, train
+from pipeline.model import load_model
 
 PROTECTED = [*LEVELS, "has_guarantor"]  # 2 + 4 + 5 + 4 + 5 + 6 groups, and 2
 
@@ -22,13 +24,13 @@ def folder() -> Path:
     """A model of the size that `auto` gives to a million rows, and as many test rows."""
     learnt, table, here = prepared_loans(ROWS // 20), frame(prepared_loans(ROWS)), Path.cwd()
     os.chdir(learnt)
-    fitted, plain, _ = train.train(settings(members=1, epochs=1, batch_size=2048, resume=False))
+    fitted, baseline, _ = train.train(settings(members=1, epochs=1, batch_size=2048, resume=False))
     os.chdir(here)
     judged = root() / "judged"
-    model.save(fitted, judged / model.MODEL)
-    model.save(plain, judged / model.BASELINE)
-    (judged / prepared.FOLDER).mkdir(parents=True)
-    table.to_parquet(judged / prepared.path("test"), index=False)
+    fitted.save(judged / MODEL)
+    baseline.save(judged / BASELINE)
+    (judged / dataset.path("test")).parent.mkdir(parents=True)
+    table.to_parquet(judged / dataset.path("test"), index=False)
     return judged
 
 
@@ -40,7 +42,7 @@ def whole(place: Path) -> Callable[[], Any]:
 
 
 def scoring(place: Path) -> Callable[[], Any]:
-    fitted, table = model.load(place / model.MODEL), pd.read_parquet(place / prepared.path("test"))
+    fitted, table = load_model(place / MODEL), pd.read_parquet(place / dataset.path("test"))
     torch.set_num_threads(1)
     return lambda: fitted.score(table) is None
 

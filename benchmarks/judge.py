@@ -13,10 +13,10 @@ from loans import write
 from measure import Row, compare
 from workspace import ROWS, apart, call, generated, root
 
-from pipeline import gate
+from ops.gates import gate
 
 TEST_ROWS = ROWS // 10
-SCORE = "from pipeline import model, prepared; model.load().score(prepared.frame('test'))"
+SCORE = "from pipeline import dataset, model; model.load_model().score(dataset.frame('test'))"
 
 
 def command(folder: Path, environment: dict[str, str], *arguments: str) -> Callable[[], Any]:
@@ -52,7 +52,7 @@ def large(project: Path, environment: dict[str, str]) -> Path:
 def rows() -> Iterator[Row]:
     environment = apart()
     project = trained()
-    report = (command, project, environment, "-m", "pipeline.report")
+    report = (command, project, environment, "-m", "ops", "report")
     ours, theirs = compare(3, report, (command, project, environment, "-c", SCORE))
     taken = ours.wall - theirs.wall
     yield Row("report on the sample", "one scoring", f"{ours.wall:.3g} s", f"{theirs.wall:.3g} s",

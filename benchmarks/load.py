@@ -9,12 +9,12 @@ import pandas as pd
 from measure import Row, by_cpu, compare
 from workspace import RAW, ROWS, SIZE, prepared_loans
 
-from pipeline import prepared
+from pipeline import dataset
 
 
 def parquet(folder: Path) -> Callable[[], Any]:
     os.chdir(folder)
-    return lambda: [prepared.frame(side) for side in prepared.SIDES]
+    return lambda: [dataset.frame(side) for side in dataset.SIDES]
 
 
 def csv(folder: Path) -> Callable[[], Any]:

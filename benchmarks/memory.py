@@ -18,7 +18,11 @@ from project import PROJECT
 from sklearn.metrics import roc_auc_score
 from workspace import RAW, ROWS, raw_loans, settings
 
-from pipeline import config, contract, prepare, stage, validate
+from core.files import read_json, write_json
+from core.paths import REFERENCE
+from core.validation.schema import load_schema
+from pipeline import prepare, validate
+from pipeline.params import Validate
 
 TARGET, ASIDE = "defaulted", ["application_id", "applied_on"]
 AT = np.linspace(0, 1, 101)
@@ -39,12 +43,12 @@ def stages(folder: Path) -> Callable[[], Any]:
 
 def plain(folder: Path) -> Callable[[], Any]:
     os.chdir(folder)
-    schema = contract.load(PROJECT / "schema.yaml")
-    reference = stage.read_json(validate.REFERENCE)["columns"]
+    schema = load_schema(PROJECT / "schema.yaml")
+    reference = read_json(REFERENCE)["columns"]
     return lambda: by_pandas(schema, reference, settings().validation)
 
 
-def by_pandas(schema: Any, reference: dict[str, Any], limits: config.Validate) -> int:
+def by_pandas(schema: Any, reference: dict[str, Any], limits: Validate) -> int:
     """How many checks failed."""
     table = pd.read_csv(RAW)
     share = pd.util.hash_array(table["application_id"].to_numpy()) / 2.0**64
@@ -52,7 +56,7 @@ def by_pandas(schema: Any, reference: dict[str, Any], limits: config.Validate) -
     for code, name in enumerate(("train", "val", "test")):
         table[side == code].to_parquet(f"{name}.parquet", compression="lz4", index=False)
     about = {name: describe(table[name]) for name in table}
-    stage.write_json("about.json", about)
+    write_json("about.json", about)
 
     good = [breaks(schema.columns[name], table[name]) == 0 for name in table]
     shares = table[TARGET].value_counts(normalize=True)

@@ -25,7 +25,8 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from pipeline import prepared, train
+from core.paths import PREPARED
+from pipeline import dataset, train
 
 CREDIT = PROJECT.parent.parent / "shared" / "data" / "credit_card_default.csv"
 FOLDS = 5
@@ -63,9 +64,9 @@ def network(parts: dict[str, pd.DataFrame], task: str, **changes: object) -> np.
     with tempfile.TemporaryDirectory() as folder:
         here = os.getcwd()
         os.chdir(folder)
-        prepared.FOLDER.mkdir(parents=True)
+        PREPARED.mkdir(parents=True)
         for side, frame in parts.items():
-            frame.to_parquet(prepared.path(side), index=False)
+            frame.to_parquet(dataset.path(side), index=False)
         model, _, _ = train.train(params(target="target", task=task, **changes))
         os.chdir(here)
     return model.score(parts["test"])

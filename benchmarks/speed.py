@@ -19,9 +19,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from workspace import ROWS, SIZE, prepared_loans, settings
 
-from pipeline import config, features, prepared, train
-from pipeline.fit import Rows, fit
+from pipeline import dataset, features
 from pipeline.network import Network, cut
+from pipeline.network_model import Plan, on_device, plan
+from pipeline.params import Params
+from pipeline.training_loop import Rows, fit
 
 SETTINGS = {"members": 1, "epochs": 1, "threads": 1, "resume": False}
 HELD_OUT = 10_000  # rows that the pipeline's loop validates on: next to nothing
@@ -61,21 +63,21 @@ class Ready(NamedTuple):
     spec: features.Spec
     rows: Rows
     network: Network
-    todo: train.Plan
+    todo: Plan
 
 
 def as_tensors(table: pd.DataFrame, spec: features.Spec) -> Rows:
-    answers = features.answers(table[spec["target"]], spec)
-    return train.on_device(features.encode(table, spec), answers, spec, torch.device("cpu"))
+    answers = features.encode_target(table[spec["target"]], spec["task"], spec["classes"])
+    return on_device(features.encode(table, spec), answers, spec, torch.device("cpu"))
 
 
-def ready(table: pd.DataFrame, params: config.Params) -> Ready:
-    """As `train.train` does it, but for the plain linear model."""
+def ready(table: pd.DataFrame, params: Params) -> Ready:
+    """As `NetworkModel.fit` does it."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     spec = features.learn(table, params.data)
     rows = as_tensors(table, spec)
-    todo = train.plan(params, len(rows.answers))
+    todo = plan(params, len(rows.answers))
     pieces = cut(rows.numbers.numpy(), todo.bins)
     shape = {**params.model.model_dump(exclude={"bins"}), "members": todo.members}
     network = Network(spec, **shape, pieces=len(pieces[1]))
@@ -85,7 +87,7 @@ def ready(table: pd.DataFrame, params: config.Params) -> Ready:
 
 def encoded(folder: Path) -> Ready:
     os.chdir(folder)
-    return ready(prepared.frame("train"), settings(**SETTINGS))
+    return ready(dataset.frame("train"), settings(**SETTINGS))
 
 
 def ours(folder: Path) -> Callable[[], Any]:

@@ -15,20 +15,21 @@ from measure import Row, by_cpu, compare
 from project import PROJECT
 from workspace import RAW, ROWS, SIZE, frame, prepared_loans
 
-from pipeline import conform, contract
+from core.validation import check_schema
+from core.validation.schema import load_schema
 
 LEFT_OUT = ["applied_on", "open_lines", "term_months", "has_guarantor"]
 FEW = 1000  # rows to warm up on, so that no import is measured
 
 
 def schema() -> pa.DataFrameSchema:
-    return contract.load(PROJECT / "schema.yaml").remove_columns(LEFT_OUT)
+    return load_schema(PROJECT / "schema.yaml").remove_columns(LEFT_OUT)
 
 
 def ours(folder: Path) -> Callable[[], Any]:
     table, rules = frame(folder).drop(columns=LEFT_OUT), schema()
-    assert not conform.check_frame(rules, table.head(FEW))
-    return lambda: len(conform.check_frame(rules, table))
+    assert not check_schema.check_frame(rules, table.head(FEW))
+    return lambda: len(check_schema.check_frame(rules, table))
 
 
 def by_hand(folder: Path) -> Callable[[], Any]:

@@ -36,20 +36,21 @@ def live(project: Path, environment: dict[str, str]) -> Path:
 
 def drifting(folder: Path) -> Callable[[], Any]:
     os.chdir(folder)
-    from pipeline import drift
-    from pipeline.watching import reference
+    from core import tables
+    from ops.monitoring import drift, reference
 
     def work() -> None:
         against = reference.find()
         assert against
-        drift.record(drift.measure(drift.live("data/raw/sample/sample_new.csv"), against))
+        rows = tables.to_pandas(tables.read("data/raw/sample/sample_new.csv"))
+        drift.record(drift.measure(rows, against))
 
     return work
 
 
 def deciding(folder: Path) -> Callable[[], Any]:
     os.chdir(folder)
-    from pipeline import trigger
+    from ops.monitoring import trigger
 
     return lambda: trigger.decide() and None
 
@@ -59,7 +60,7 @@ def rows() -> Iterator[Row]:
     folder = live(trained(), environment)
     options = ["--live", "data/raw/sample/sample_new.csv"]
     for verb, more, inside in (("drift", options, drifting), ("trigger", [], deciding)):
-        (ours,) = compare(3, (command, folder, environment, "-m", f"pipeline.{verb}", *more))
+        (ours,) = compare(3, (command, folder, environment, "-m", "ops", verb, *more))
         (alone,) = compare(1, (inside, folder))
         what = f"{verb}, {SIZE}, 18 columns"
         yield Row(what, "-", f"{ours.wall:.3g} s", "-", ours.wall, SECONDS)

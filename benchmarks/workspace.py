@@ -13,7 +13,8 @@ import pandas as pd
 from loans import loans, write
 from project import PROJECT, params
 
-from pipeline import config, prepare
+from pipeline import prepare
+from pipeline.params import Params
 
 TEMPLATE = PROJECT.parent
 ROWS = int(os.environ.get("BENCH_ROWS", 1_000_000))
@@ -32,7 +33,7 @@ def root() -> Path:
     return folder
 
 
-def settings(**changes: object) -> config.Params:
+def settings(**changes: object) -> Params:
     """The shipped params.yaml, for RAW."""
     return params(**{**SECTIONS, **changes})
 

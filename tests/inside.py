@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 TEMPLATE = ROOT / FOLDER
 SAMPLE = TEMPLATE / "data/raw/sample.csv"
+PACKAGES = ("core", "pipeline", "ops")
 YAML_FILES = ("params.yaml", "schema.yaml", "gates.yaml", "dvc.yaml")
 sys.path.append(str(TEMPLATE))  # none of its Python holds Jinja
 Write = Callable[[Path], object]
@@ -38,12 +39,12 @@ def workspace(folder: Path) -> Iterator[Path]:
 
 def stage(verb: str, work: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> Said:
     """Run one verb as its module does."""
-    from pipeline import stage as stages
+    from core.runner import run_verb
 
     capsys.readouterr()
     code = 0
     try:
-        stages.run(verb, work)
+        run_verb(verb, work)
     except SystemExit as end:
         code = int(end.code or 0)
     said = capsys.readouterr()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from inside import TEMPLATE, YAML_FILES
+from inside import PACKAGES, TEMPLATE, YAML_FILES
 from ruamel.yaml import YAML
 from shell import run
 
@@ -52,7 +52,7 @@ def results(
     profile = {name: {"kind": kind, "rows": 10_000} for name, kind in columns.items()}
     sizes = {"train": 7000, "val": 1500, "test": rows}
     write_json("reports/profile.json", {"rows": sizes, "columns": profile})
-    drift = {name: {"psi": 0.01, "noise": 0.02} for name in columns}
+    drift = {name: {"psi": 0.01, "limit": 0.2, "drift": False} for name in columns}
     write_json("reports/validation.json", {"passed": True, "problems": [], "drift": drift})
     labels = labels or ["0", "1"]
     pairs = [(a, p) for i, a in enumerate(labels) for p in labels[max(0, i - 1) : i + 2] * 2]
@@ -112,8 +112,9 @@ def commit(message: str) -> None:
 @contextlib.contextmanager
 def pretended(folder: Path) -> Iterator[Path]:
     """Be in such a project: trained on main, then on a branch of its own, where nothing differs."""
-    shutil.copytree(TEMPLATE / "pipeline", folder / "pipeline", dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
+    for name in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(TEMPLATE / name, folder / name, dirs_exist_ok=True, ignore=ignored)
     for name in (*YAML_FILES, "requirements.txt", ".gitignore", "tests/model/critical_cases.csv"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(TEMPLATE / name, folder / name)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(sys.executable).parent  # dvc starts `python`, which must be ours
-ENV = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
+ML = Path(__file__).parent / "bin"  # where `ml` is
+ENV = {"PATH": os.pathsep.join([str(ML), str(BIN), os.environ["PATH"]]), "COLUMNS": "200"}
 
 
 def run(*command: str, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> str:
@@ -29,6 +30,11 @@ def run(*command: str, cwd: Path, code: int = 0, env: dict[str, str] | None = No
 def dvc(*arguments: str, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> str:
     """What `dvc ARGUMENTS` printed."""
     return run(sys.executable, "-m", "dvc", *arguments, cwd=cwd, code=code, env=env)
+
+
+def ml(*arguments: str, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> str:
+    """What `ml ARGUMENTS` printed."""
+    return run(sys.executable, "-m", "ops", *arguments, cwd=cwd, code=code, env=env)
 
 
 def dvc_json(*arguments: str, cwd: Path) -> Any:

@@ -25,11 +25,10 @@ Make = Callable[[Path], Path]
 
 
 def adopt(capsys: Capture, *words: object) -> Said:
-    from pipeline import adopt as verb
-    from pipeline.adoption import arguments
+    from ops import cli
 
-    parsed = [str(word) for word in words]
-    return inside.stage("adopt", lambda: verb.adopt(arguments.parse(parsed)), capsys)
+    command = ["adopt", *map(str, words)]
+    return inside.stage("adopt", lambda: cli.app(command, prog_name="ml"), capsys)
 
 
 def params() -> Any:
@@ -118,7 +117,7 @@ GOOD: dict[str, tuple[Make, tuple[str, ...], dict[str, Any]]] = {
     "folder": (as_folder, LOANS, {"path": "data/raw/parts", "time": "applied_on"}),
     "gz": (as_gz, (*LOANS[:2], *LOANS[4:]), {"split": "time", "id": None}),
     "zst": (as_zst, (*LOANS, "--group", "branch"), {"split": "group", "group": "branch"}),
-    "odd": (odd, ("--target", "gender", "--protected", "on", "--drop", "y", "1"), {"id": None}),
+    "odd": (odd, ("--target", "gender", "--protected", "on", "--drop", "y,1"), {"id": None}),
     "a number": (as_gz, ("--target", "income", "--protected", "age"), {"task": "regression"}),
     "text": (as_gz, ("--target", "purpose"), {"task": "multiclass", "protected": []}),
     "true or false": (as_gz, ("--target", "has_guarantor"), {"task": "binary"}),
@@ -136,8 +135,9 @@ GOOD: dict[str, tuple[Make, tuple[str, ...], dict[str, Any]]] = {
 def test_adopted_data_passes_its_validation_and_twice_is_harmless(
     name: str, tmp_path: Path, capsys: Capture
 ) -> None:
-    from pipeline import contract, plots
-    from pipeline.judging import gates
+    from core.validation.schema import load_schema
+    from ops.gates.gates_yaml import load_gates, starting_gates
+    from pipeline import plots
 
     make, options, expected = GOOD[name]
     file = make(tmp_path)
@@ -147,13 +147,13 @@ def test_adopted_data_passes_its_validation_and_twice_is_harmless(
         content = params()
         flat = {**content["data"], **content["prepare"], **content["validate"]}
         assert {key: flat[key] for key in expected} == expected
-        assert set(schema()) == set(contract.load().columns)
+        assert set(schema()) == set(load_schema().columns)
         declared = YAML(typ="safe").load(Path("dvc.yaml").read_text())["plots"]
         assert declared == plots.DECLARED[flat["task"]]
         limits = YAML(typ="safe").load(Path("gates.yaml").read_text())
-        wanted = gates.starting(flat["task"], flat["protected"])
+        wanted = starting_gates(flat["task"], flat["protected"])
         assert {kind: limits[kind] for kind in wanted} == wanted
-        gates.load()
+        load_gates()
         first = tree(here)
 
         said = prepare_and_validate(capsys)
@@ -237,9 +237,30 @@ def test_the_sample_itself_changes_nothing(tmp_path: Path, capsys: Capture) -> N
         (here / "tests/model").mkdir(parents=True)
         shutil.copy(inside.TEMPLATE / "tests/model/critical_cases.csv", here / "tests/model")
         before = tree(here)
-        said = adopt(capsys, "data/raw/sample.csv", *LOANS, "--protected", "gender", "age")
+        said = adopt(
+            capsys, "data/raw/sample.csv", *LOANS, "--protected", "gender", "--protected", "age"
+        )
         assert said.code == 0, said.text
         assert tree(here) == before
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_the_decisions_are_one_document_of_json(
+    dry_run: bool, tmp_path: Path, capsys: Capture
+) -> None:
+    from ops.adopt.adopt import adopt
+    from ops.adopt.arguments import Arguments
+
+    file = str(of_sklearn("wine")(tmp_path))
+    with workspace(tmp_path / "w"):
+        adopt(Arguments(file, "target", dry_run=dry_run, as_json=True))
+        content = json.loads(capsys.readouterr().out)
+        assert content["written"] is not dry_run
+        assert Path("data/raw/wine.csv").exists() is not dry_run
+    assert (content["data"]["target"], content["data"]["task"]) == ("target", "multiclass")
+    alcohol = next(one for one in content["columns"] if one["name"] == "alcohol")
+    assert alcohol["rule"]["dtype"] == "float64"
+    assert "validate.min_rows" in {one["key"] for one in content["decisions"]}
 
 
 def test_what_was_written_by_hand_stays_where_it_fits(tmp_path: Path, capsys: Capture) -> None:
@@ -349,10 +370,7 @@ def test_ranges_leave_room_for_new_rows_and_none_for_another_unit(
 BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "no file": (("nowhere.csv", *SKLEARN), "nowhere.csv: no such file"),
     "almost the file": (("DIR/loan.csv.gz", *SKLEARN), "loans.csv.gz'?)"),
-    "no target": (("FILE",), "the following arguments are required: --target"),
     "an unknown target": (("FILE", "--target", "defautled"), "(did you mean 'defaulted'?)"),
-    "an unknown option": (("FILE", *LOANS, "--protectd", "age"), "(did you mean '--protected'?)"),
-    "no task": (("FILE", *LOANS, "--task", "guess"), "invalid choice: 'guess'"),
     "every column wrong": (
         ("FILE", "--target", "x", "--id", "application", "--time", "applied", "--label-time", "z",
          "--group", "regoin", "--protected", "agee", "--drop", "genders"),
@@ -376,7 +394,7 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
         "--time region: no date in 4,000 of 4,000 rows, for example ",
     ),
     "one column, two parts": (
-        ("FILE", "--target", "defaulted", "--id", "defaulted", "--drop", "age", "age"),
+        ("FILE", "--target", "defaulted", "--id", "defaulted", "--drop", "age", "--drop", "age"),
         "--id defaulted: that column is --target already\n"
         "--drop age: that column is --drop already",
     ),
@@ -408,17 +426,52 @@ def test_a_bad_argument_is_refused_before_anything_is_written(
         assert tree(here) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "Missing option '--target'"),
+        ((*LOANS, "--protectd", "age"), "--protected"),
+        ((*LOANS, "--task", "guess"), "'guess' is not one of 'binary', 'multiclass', 'regression'"),
+    ],
+)
+def test_wrong_use_is_told(
+    words: tuple[str, ...], says: str, tmp_path: Path, capsys: Capture
+) -> None:
+    with workspace(tmp_path / "w") as here:
+        before = tree(here)
+        said = adopt(capsys, "data.csv", *words)
+        assert said.code == 2
+        assert says in " ".join(said.text.replace("│", "").split())
+        assert tree(here) == before
+
+
+@pytest.mark.parametrize(
+    "words", [("--drop", "age", "--drop", "income", "--drop", "a,b"), ("--drop", "age, income,a;b")]
+)
+def test_columns_are_given_one_by_one_or_with_commas(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    from ops.adopt import arguments
+
+    last = "a,b" if len(words) > 2 else "a;b"
+    pd.DataFrame({"age": [1], "income": [2], last: [3], "y": [4]}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    asked = arguments.Arguments(str(tmp_path / "t.csv"), "y", drop=[*words[1::2]])
+    assert arguments.check(asked).drop == ["age", "income", last]
+
+
 def test_data_that_cannot_be_read_or_placed_is_refused(tmp_path: Path, capsys: Capture) -> None:
     with workspace(tmp_path / "w") as here:
         (tmp_path / "empty.csv").touch()
         said = adopt(capsys, tmp_path / "empty.csv", *SKLEARN)
-        assert (said.code, "the file is empty" in said.text) == (1, True)
+        assert (said.code, "the file is empty" in said.text) == (2, True)
         parts = as_folder(tmp_path)
         (here / "data/raw/parts").mkdir()
         (here / "data/raw/parts/old.csv").write_text("a\n1\n")
         before = tree(here)
         said = adopt(capsys, parts, *LOANS)
-        assert (said.code, "data/raw/parts holds old.csv too" in said.text) == (1, True)
+        assert (said.code, "data/raw/parts holds old.csv too" in said.text) == (2, True)
         assert tree(here) == before
 
 
@@ -443,7 +496,7 @@ def test_with_s3_the_data_is_tracked_by_dvc(
 ) -> None:
     project = generate(tmp_path, dvc_remote="s3", s3_bucket="some-bucket")
     file = of_sklearn("wine")(tmp_path)
-    command = [sys.executable, "-m", "pipeline.adopt", str(file), *SKLEARN]
+    command = [sys.executable, "-m", "ops", "adopt", str(file), *SKLEARN]
     said = run(*command, cwd=project)
     assert "data/raw/wine.csv.dvc data/raw/.gitignore" in said
     assert "dvc push" in said

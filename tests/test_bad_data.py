@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +15,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-from inside import SAMPLE, prepare_and_validate, set_params, workspace
+from conftest import ROOT, tree
+from inside import SAMPLE, prepare_and_validate, set_params, stage, workspace
+from ruamel.yaml import YAML
+
+from core.validation.findings import TITLES
 
 ROWS = 10_000
 BYTES = SAMPLE.read_bytes()
@@ -45,11 +49,12 @@ def put(column: str, value: str, rows: int = ROWS) -> Make:
 
 def copied(rows: int, to_test: bool) -> bytes:
     """The sample with copies of some rows under new ids; these fall to test, or anywhere."""
-    from pipeline import config, split
+    from pipeline import split
+    from pipeline.params import load_params
 
     table = text()
     news = pd.DataFrame({"application_id": np.arange(900_000, 910_000)})
-    side = split.splitter(config.load())
+    side = split.splitter(load_params())
     in_test = side(pa.RecordBatch.from_pandas(news)) == 2
     in_train = side(pa.RecordBatch.from_pandas(table[["application_id"]].astype(int))) == 0
     more = table[in_train].head(rows).copy()
@@ -108,6 +113,7 @@ UNREADABLE: dict[str, tuple[Make, str, str, str]] = {
     "null byte": (lambda: BYTES.replace(b",own,", b",o\0n,"), "null bytes", "housing", ""),
     "null byte late": (lambda: BYTES[:-5] + b"\0" + BYTES[-5:], "null bytes", "has_guarantor", ""),
     "utf-16": (lambda: BYTES.decode().encode("utf-16"), "UTF-16", "", ""),
+    "too large to describe": (put("loan_amount", "-1e308", 1), "too far", "loan_amount", "-1e+308"),
     "semicolons": (lambda: BYTES.replace(b",", b";"), "separated by ';'", "", ""),
     "missing target": (only(lambda names: names[:-1]), "no column", "defaulted", ""),
     "duplicate column": (named("income", "age"), "stands 2 times", "age", "2"),
@@ -115,34 +121,34 @@ UNREADABLE: dict[str, tuple[Make, str, str, str]] = {
 }
 # by name: the file, and check, column and rows of the finding
 BAD: dict[str, tuple[Make, str, str, int]] = {
-    "truncated label": (lambda: BYTES[:-2], "missing value", "defaulted", 1),
-    "missing column": (only(lambda n: n[:7] + n[8:]), "missing column", "income", ROWS),
-    "extra column": (extra, "unknown column", "shoe_size", ROWS),
-    "wrong type": (put("age", "forty"), "not a number", "age", ROWS),
-    "mixed types": (put("years_employed", "a few", 6), "not a number", "years_employed", 6),
-    "infinite": (put("interest_rate", "inf", 3), "not finite", "interest_rate", 3),
-    "missing feature": (put("income", "", 5), "missing value", "income", 5),
-    "missing label": (put("defaulted", "", 4), "missing value", "defaulted", 4),
-    "single class": (lambda: labelled(0), "one class only", "defaulted", ROWS),
-    "tiny class": (lambda: labelled(10), "rare class", "defaulted", 10),
-    "dominating class": (lambda: labelled(100), "one class dominates", "defaulted", 9_900),
-    "duplicate rows": (lambda: copied(500, to_test=False), "duplicate rows", "", 500),
-    "duplicate ids": (lambda: BYTES + LAST, "repeated value", "application_id", 2),
-    "test rows in train": (lambda: copied(90, to_test=True), "test rows stand in train", "", 90),
-    "target leak": (leaking, "gives the target away", "interest_rate", ROWS),
-    "nearly constant": (put("region", "east", 9_700), "nearly constant", "region", 9_743),
+    "truncated label": (lambda: BYTES[:-2], "missing_value", "defaulted", 1),
+    "missing_column": (only(lambda n: n[:7] + n[8:]), "missing_column", "income", ROWS),
+    "extra column": (extra, "unknown_column", "shoe_size", ROWS),
+    "wrong type": (put("age", "forty"), "not_a_number", "age", ROWS),
+    "mixed types": (put("years_employed", "a few", 6), "not_a_number", "years_employed", 6),
+    "infinite": (put("interest_rate", "inf", 3), "not_finite", "interest_rate", 3),
+    "missing feature": (put("income", "", 5), "missing_value", "income", 5),
+    "missing_label": (put("defaulted", "", 4), "missing_value", "defaulted", 4),
+    "single class": (lambda: labelled(0), "one_class_only", "defaulted", ROWS),
+    "tiny class": (lambda: labelled(10), "rare_class", "defaulted", 10),
+    "dominating class": (lambda: labelled(100), "dominant_class", "defaulted", 9_900),
+    "duplicate_rows": (lambda: copied(500, to_test=False), "duplicate_rows", "", 500),
+    "duplicate ids": (lambda: BYTES + LAST, "repeated_value", "application_id", 2),
+    "test rows in train": (lambda: copied(90, to_test=True), "test_rows_in_train", "", 90),
+    "target leak": (leaking, "target_leak", "interest_rate", ROWS),
+    "nearly_constant": (put("region", "east", 9_700), "nearly_constant", "region", 9_743),
     "drifted": (put("housing", "rent", 5_000), "drift", "housing", ROWS),
     "out of range": (put("age", "150", 7), "in_range(18, 100)", "age", 7),
     "huge number": (put("loan_amount", "9" * 25, 2), "in_range(100, 200000)", "loan_amount", 2),
     "negative": (put("income", "-500", 8), "in_range(1000, 1000000)", "income", 8),
     "unseen category": (put("region", "atlantis", 9), "isin(", "region", 9),
-    "mistyped label": (put("defaulted", "O", 3), "not a number", "defaulted", 3),
+    "mistyped label": (put("defaulted", "O", 3), "not_a_number", "defaulted", 3),
     "unknown label": (put("defaulted", "2", 60), "isin([0, 1])", "defaulted", 60),
-    "date garbage": (put("applied_on", "2023-13-45", 5), "not a date", "applied_on", 5),
+    "date garbage": (put("applied_on", "2023-13-45", 5), "not_a_date", "applied_on", 5),
     "too old": (put("applied_on", "1970-01-01", 5), "greater_than", "applied_on", 5),
-    "neither": (put("has_guarantor", "maybe", 11), "not true or false", "has_guarantor", 11),
-    "fractions": (put("open_lines", "1.5", 12), "not a whole number", "open_lines", 12),
-    "few rows": (lambda: first(500), "too few rows", "", 500),
+    "neither": (put("has_guarantor", "maybe", 11), "not_boolean", "has_guarantor", 11),
+    "fractions": (put("open_lines", "1.5", 12), "not_an_integer", "open_lines", 12),
+    "few rows": (lambda: first(500), "too_few_rows", "", 500),
 }
 
 
@@ -156,7 +162,7 @@ def test_a_file_that_is_not_what_it_seems_is_refused_in_one_line(
         set_params(data={"path": str(file)})
         file.write_bytes(make())
         said = prepare_and_validate(capsys)
-        assert said.code == 1, said.text
+        assert said.code == 2, said.text
         assert said.text.startswith(f"prepare: {file}: ")
         assert len(said.text.strip().split("\n")) == 1
         assert [word for word in words if word not in said.text] == []
@@ -175,10 +181,11 @@ def test_bad_data_is_refused_with_check_column_and_count(
         assert not Path("reports/validated.json").exists()
         report = json.loads(Path("reports/validation.json").read_text())
     assert not report["passed"]
-    counts = {one["count"] for one in report["problems"]
-              if one["check"].startswith(check) and one["column"] == column}  # fmt: skip
+    mine = [one for one in report["problems"] if one["column"] == column]
+    counts = {one["count"] for one in mine if one["check"].startswith(check)}
     assert counts == {count}, [one[:3] for one in map(list, map(dict.values, report["problems"]))]
     assert column in said.text
+    assert TITLES.get(check, check) in said.text, "in words"
     assert f"{count:,}" in said.text, "the table names the count"
 
 
@@ -191,6 +198,107 @@ def test_a_bad_stage_ends_with_1_also_as_a_process(tmp_path: Path) -> None:
             for verb in ("prepare", "validate")
         ]  # fmt: skip
     assert codes == [0, 1]
+
+
+def test_every_check_has_a_title() -> None:
+    code = [SAMPLE.parents[2] / name for name in ("core/validation/check_schema.py",
+            "pipeline/data_checks.py", "ops/monitoring/check_batch.py")]  # fmt: skip
+    text = " ".join(path.read_text() for path in code)
+    named = set(re.findall(r'(?:found|_cases)\(\s*"(\w+)"', text))
+    assert len(named) > 20
+    assert named - {"unreadable", "drift"} <= set(TITLES)
+    assert all(check.isidentifier() for check in TITLES)
+
+
+def spoil(kind: str) -> None:
+    """Make the outputs of prepare impossible to write."""
+    if kind == "not a folder":
+        Path("data/prepared").touch()
+    else:
+        Path("data/prepared").symlink_to("/proc/self")  # nothing can be made there
+
+
+@pytest.mark.parametrize("kind", ["not a folder", "read only"])
+def test_what_cannot_be_written_is_told_in_one_line(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with workspace(tmp_path / "w"):
+        Path("data/raw/sample.csv").write_bytes(BYTES)
+        spoil(kind)
+        said = prepare_and_validate(capsys)
+    assert said.code == 2
+    assert re.fullmatch(r"prepare: .*data/prepared.+\n", said.text), said.text
+
+
+@pytest.mark.parametrize("verb", ["prepare", "validate"])
+def test_a_full_disk_is_told_in_one_line_and_leaves_what_was_there(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with workspace(tmp_path / "w") as folder:
+        Path("data/raw/sample.csv").write_bytes(BYTES)
+        assert prepare_and_validate(capsys).code == 0
+        before = tree(folder)
+        most = 4096 if verb == "prepare" else 64  # bytes of a file
+        code = (f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({most},) * 2);"
+                f"runpy.run_module('pipeline.{verb}', run_name='__main__')")  # fmt: skip
+        env = {"PYTHONPATH": str(SAMPLE.parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert done.stderr.startswith(f"{verb}: ")
+        assert "too large" in done.stderr
+        assert tree(folder) == before
+
+
+def test_outputs_stay_until_new_ones_are_known_to_be_good(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with workspace(tmp_path / "w"):
+        Path("data/raw/sample.csv").write_bytes(BYTES)
+        assert prepare_and_validate(capsys).code == 0
+        before = tree(Path("data/prepared")) | tree(Path("reports"))
+        for name in ("too large to describe", "one row"):
+            Path("data/raw/sample.csv").write_bytes(UNREADABLE[name][0]())
+            assert prepare_and_validate(capsys).code == 2
+            assert tree(Path("data/prepared")) | tree(Path("reports")) == before
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "+02:00", "Mars/Olympus", "UTC+25"])
+def test_times_of_a_zone(zone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pa.csv.read_csv(SAMPLE)
+    at = table.schema.get_field_index("applied_on")
+    ticks = table.column(at).cast(pa.timestamp("us")).cast(pa.int64())
+    table = table.set_column(at, "applied_on", ticks.cast(pa.timestamp("us", tz=zone)))
+    with workspace(tmp_path / "w"):
+        pq.write_table(table, "data/raw/a.parquet")
+        set_params(data={"path": "data/raw/a.parquet"})
+        said = prepare_and_validate(capsys)
+        if zone in ("UTC", "Europe/Berlin", "+02:00"):
+            assert said.code == 0, said.text
+            return
+    assert (said.code, said.text.count("\n")) == (2, 1)
+    assert f"column 'applied_on' holds times of {zone!r}, which is no time zone" in said.text
+
+
+def test_text_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ids and free text, which adopt calls str, are adopted and pass validation."""
+    from ops.adopt import adopt
+    from ops.adopt.arguments import Arguments
+
+    table = text()
+    table["application_id"] = "A-" + table["application_id"]
+    table["remark"] = [f"customer {i * 7919 % ROWS} called" if i % 9 else "" for i in range(ROWS)]
+    with workspace(tmp_path / "w"):
+        table.to_csv("new.csv", index=False)
+        given = Arguments("new.csv", "defaulted", id="application_id", time="applied_on")
+        said = stage("adopt", lambda: adopt.adopt(given), capsys)
+        assert said.code == 0, said.text
+        columns = YAML(typ="safe").load(Path("schema.yaml"))["columns"]
+        assert columns["application_id"] == {"dtype": "str", "unique": True}
+        assert columns["remark"] == {"dtype": "str", "nullable": True}
+        said = prepare_and_validate(capsys)
+        assert said.code == 0, said.text
+        set_params(data={"drop": ["remark"]})
+        assert prepare_and_validate(capsys).code == 0
 
 
 def loans(rows: int, seed: int) -> bytes:
@@ -271,13 +379,13 @@ def test_good_data_raises_no_alarm(
 @pytest.mark.parametrize("cores", [1, 2])
 def test_a_late_value_widens_its_column_on_any_machine(cores: int, tmp_path: Path) -> None:
     """Arrow words its errors otherwise where there is a single core."""
-    from pipeline import raw
+    from core import tables
 
     file, here = tmp_path / "late.csv", pa.cpu_count()
     file.write_text("a,b,c\n" + "1,2026-01-01,1\n" * 700_000 + "0.5,soon,1\n")  # two blocks
     pa.set_cpu_count(cores)
     try:
-        kinds = raw.read(file).schema
+        kinds = tables.read(file).schema
     finally:
         pa.set_cpu_count(here)
     assert [str(kinds.field(name).type) for name in "abc"] == ["double", "string", "int64"]

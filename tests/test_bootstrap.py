@@ -1,4 +1,4 @@
-"""The stack of infra/bootstrap.yaml: what its text allows; and made for real, in moto."""
+"""The stack of ops/machines/bootstrap.yaml: what its text allows; and made for real, in moto."""
 
 import copy
 import functools
@@ -18,7 +18,7 @@ import requests
 import yaml
 from inside import Said
 
-BODY = inside.TEMPLATE / "infra/bootstrap.yaml"
+BODY = inside.TEMPLATE / "ops/machines/bootstrap.yaml"
 CLIENTS = functools.cache(lambda *which: botocore.session.Session().create_client(*which))
 AUD = "token.actions.githubusercontent.com:aud"
 SUB = "token.actions.githubusercontent.com:sub"
@@ -265,6 +265,7 @@ def account(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """An empty account of AWS, a checkout of acme/loans that uses it, and `gh` logged in."""
     requests.post(f"{s3_server}/moto-api/reset", timeout=10)
     text = (inside.TEMPLATE / "machine.yaml").read_text()
+    (tmp_path / "dvc.yaml").touch()  # a project's folder has one
     (tmp_path / "machine.yaml").write_text(text.replace("{{ cookiecutter.machine }}", "aws"))
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text(
@@ -290,20 +291,21 @@ def account(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("infra.bootstrap.client", CLIENTS)  # making one takes long
+    monkeypatch.setattr("ops.machines.bootstrap.client", CLIENTS)  # making one takes long
     return lambda service: CLIENTS(service, "us-east-1")
 
 
 @pytest.fixture
 def bootstrap(account: Any, capsys: Any, monkeypatch: Any) -> Callable[..., Said]:
-    """`bootstrap(*words)`: run `python -m infra.bootstrap`."""
+    """`bootstrap(*words)`: run `ml bootstrap`."""
 
     def run(*words: str, email: str = "ada@example.com") -> Said:
-        from infra import bootstrap, stack
+        from ops import cli
+        from ops.machines import stack
 
         monkeypatch.setattr(stack, "POLL", 0.01)
-        monkeypatch.setattr(sys, "argv", ["bootstrap", "--email", email, *words])
-        return inside.stage("bootstrap", bootstrap.main, capsys)
+        command = ["bootstrap", "--email", email, *words]
+        return inside.stage("bootstrap", lambda: cli.app(command, prog_name="ml"), capsys)
 
     return run
 
@@ -377,12 +379,12 @@ def test_one_command_makes_it(account: Any, bootstrap: Any) -> None:
 
 
 def test_the_variables_are_those_that_a_launch_needs(account: Any, bootstrap: Any) -> None:
-    from infra import order
+    from ops.machines import cml_command
 
     said = bootstrap()
     assert said.code == 0, said.text
     values = dict(re.findall(r"gh variable set (\w+) --repo \S+ --body (\S+)", said.text))
-    for name, pattern in order.NEEDS["aws"].items():
+    for name, pattern in cml_command.NEEDS["aws"].items():
         assert re.fullmatch(pattern, values[name])
     assert "variable" not in Path("gh.log").read_text()  # that takes --variables
 
@@ -453,7 +455,7 @@ def test_the_subject_is_githubs_word(
     ],
 )
 def test_the_repository_is_origins(account: Any, url: str, repository: str) -> None:
-    from infra import github
+    from ops.machines import github
 
     subprocess.run(["git", "remote", "set-url", "origin", url], check=True)
     assert github.origin() == repository
@@ -469,7 +471,7 @@ def no_credentials(monkeypatch: Any) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(Path.cwd()))
-    monkeypatch.setattr("infra.bootstrap.client", CLIENTS.__wrapped__)
+    monkeypatch.setattr("ops.machines.bootstrap.client", CLIENTS.__wrapped__)
 
 
 def own_claims(monkeypatch: Any) -> None:
@@ -514,7 +516,7 @@ def test_what_is_wrong_is_told(account: Any, bootstrap: Any, monkeypatch: Any, w
 def test_a_variable_that_github_refuses_is_told(bootstrap: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("GH_FAILS", "1")
     said = bootstrap("--variables")
-    assert said.code == 1
+    assert said.code == 2
     assert "HTTP 403: Resource not accessible" in said.text
 
 
@@ -551,12 +553,12 @@ class Failing:
 
 
 def test_a_stack_that_fails_says_why(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    from infra import stack
+    from ops.machines import stack
 
     monkeypatch.setattr(stack, "POLL", 0.01)
     failing = Failing()
     said = inside.stage("x", lambda: stack.deploy(failing, "loans-infra", "", {}), capsys)
-    assert said.code == 1
+    assert said.code == 2
     assert "Ci: not authorized to perform: iam:CreateRole" in said.text
     assert "Launch: " not in said.text  # which failed because of the other one
     again = inside.stage("x", lambda: stack.deploy(failing, "loans-infra", "", {}), capsys)

@@ -27,7 +27,7 @@ CODE = "pipeline/slices.py"
 
 def doctor(project: Path, *options: str, code: int = 0, env: Env | None = None) -> list[str]:
     """The doctor's lines."""
-    said = run(sys.executable, "-m", "pipeline.doctor", *options, cwd=project, code=code, env=env)
+    said = run(sys.executable, "-m", "ops", "doctor", *options, cwd=project, code=code, env=env)
     assert "Traceback" not in said
     return said.splitlines()
 
@@ -110,6 +110,20 @@ def test_a_healthy_project_is_told_so(project: Path) -> None:
     assert len(lines) == 7
 
 
+def test_the_checks_are_one_document_of_json(project: Path) -> None:
+    verb = "from ops.doctor.doctor import main; main(offline=True, as_json=True)"
+    code = f"from core.runner import run_verb\ndef work():\n    {verb}\nrun_verb('doctor', work)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=project, capture_output=True)
+    assert (done.returncode, json.loads(done.stdout)["passed"]) == (0, True)
+    (project / CODE).unlink()
+    done = subprocess.run(command, cwd=project, capture_output=True)
+    content = json.loads(done.stdout)
+    assert (done.returncode, content["passed"]) == (1, False)
+    failed = [one for one in content["checks"] if one["level"] == "FAIL"]
+    assert [one["fix"] for one in failed] == [f"git checkout HEAD -- {CODE}"]
+
+
 def test_a_fresh_project_is_no_failure(generate: Callable[..., Path], tmp_path: Path) -> None:
     lines = doctor(generate(tmp_path))
     assert "dvc repro" in one(lines, "note", "no dvc.lock")
@@ -120,12 +134,62 @@ def test_results_that_are_not_pushed_are_a_warning_without_storage(trained_copy:
     assert "dvc push" in one(doctor(trained_copy), "warn", "not pushed yet")
 
 
+def test_a_module_that_dvc_yaml_does_not_name_is_told(project: Path) -> None:
+    (project / "pipeline/extra.py").write_text("RATE = 2\n")
+    _append("pipeline/features.py", "\nfrom pipeline import extra  # noqa\n")(project)
+    commit(project)
+    lines = doctor(project, code=1)
+    start = lines.index(one(lines, "FAIL", "deps", "train imports pipeline/extra.py"))
+    assert lines[start].endswith("->  add to dvc.yaml:")
+    assert lines[start + 1 : start + 4] == ["  train:", "    deps:", "      - pipeline/extra.py"]
+    edit(project / "dvc.yaml", "^      - pipeline/features.py", r"\g<0>\n      - pipeline/extra.py")
+    assert not [line for line in doctor(project, code=1) if "deps  " in line]
+    (project / "pipeline/extra.py").write_text("RATE = (\n")
+    one(doctor(project, code=1), "FAIL", "pipeline/extra.py:1: ", "edit pipeline/extra.py")
+
+
+def test_what_dvc_draws_is_not_for_git(trained_copy: Path) -> None:
+    dvc("plots", "diff", cwd=trained_copy)
+    assert (trained_copy / "dvc_plots/index.html").exists()
+    assert run("git", "status", "--porcelain", cwd=trained_copy) == ""
+
+
+def test_after_bad_data_was_put_right_it_is_run_again(project: Path) -> None:
+    # as a refused run leaves it: prepare's entry is of the bad data, validate was cut off
+    (project / "reports/validated.json").unlink()
+    _edit("dvc.lock", r"(- path: data/raw\n.*\n?      md5: )\w+", r"\g<1>" + "0" * 32)(project)
+    validation = project / "reports/validation.json"
+    text = validation.read_text()
+    validation.unlink()
+    validation.write_text(text + "\n")
+    dvc("checkout", cwd=project, code=255)
+    line = one(doctor(project, code=1), "note", "validated.json in the cache, not in the folder")
+    assert line.endswith("->  dvc repro")
+    typed("dvc repro", project)
+    assert not failures(doctor(project, "--offline"))
+
+
+def test_a_deleted_file_comes_back_from_git(project: Path) -> None:
+    names = ["README.md", "plots/test/roc.csv"]
+    for name in names:
+        (project / name).unlink()
+    line = one(doctor(project, code=1), "note", "deleted: ")
+    assert line.endswith("->  git checkout HEAD -- README.md plots/test/roc.csv")
+    for name in (SAMPLE, *names, CODE, SCORES):
+        (project / name).unlink(missing_ok=True)
+    said = run(sys.executable, "-m", "pipeline.prepare", cwd=project, code=2)
+    assert f"git checkout HEAD -- {SAMPLE}" in said
+    line = one(doctor(project, code=1), "note", "deleted: ")
+    typed(line.split("  ->  ")[1], project)
+    assert not failures(doctor(project, "--offline"))
+
+
 class Case(NamedTuple):
     """How something is broken, words of the line about it, and how its command starts."""
 
     breaks: Callable[[Path], object]
     words: tuple[str, ...]
-    mend: str
+    fix: str
 
 
 def _append(name: str, text: str = "\n") -> Callable[[Path], object]:
@@ -257,7 +321,7 @@ _no_remote = _edit(".dvc/config", "    remote = (.*\n)*", "")
 _parameter = _edit("params.yaml", "importance_rows: 2000", "importance_rows: 50")
 
 # What is broken together does not hide one another.
-MENDED_AS_TOLD = {
+FIXED_AS_TOLD = {
     "results": [
         Case(_altered(0o644), (f"{MODEL} altered in the cache",), "rm -f .dvc/cache/"),
         Case(_not_pushed, (f"{PICTURE} would be lost: committed, not pushed",), "dvc push"),
@@ -287,6 +351,10 @@ MENDED_AS_TOLD = {
     "no default": [Case(_no_default, ("no default remote",), "dvc remote default storage")],
     "no remote": [Case(_no_remote, ("no default remote",), "dvc remote add -d storage")],
     "no DVC": [Case(_remove(".dvc/config"), (".dvc/config: no",), "git checkout HEAD -- .dvc")],
+    "a cut lock of DVC": [
+        Case(_write(".dvc/tmp/rwlock", '{"write": {'), (".dvc/tmp/rwlock", "cut off"),
+             "rm .dvc/tmp/rwlock"),
+    ],
     "no folder": [Case(_storage_is_a_file, ("storage", "is not a folder"), "mv ")],
     "no repository": [Case(_remove(".git"), ("git", "not a repository"), "git init -b main &&")],
     "no commit": [Case(_no_commit, ("git", "no commit yet"), "git add -A && git commit")],
@@ -307,7 +375,7 @@ LEFT_TO_THE_USER = {
              "edit retrain.yaml"),
         Case(_edit("machine.yaml", "timeout_minutes: 120", "timeout_minutes: 2"),
              ("timeout_minutes: found 2",), "edit machine.yaml"),
-        Case(_append("pipeline/raw.py"), ("prepare: changed", "pipeline/raw.py"), "dvc repro"),
+        Case(_append("core/tables.py"), ("prepare: changed", "core/tables.py"), "dvc repro"),
         Case(_edit("dvc.yaml", "python -m pipeline.validate", "python -O -m pipeline.validate"),
              ("validate: changed since it ran: its command",), "dvc repro"),
         Case(_edit("dvc.lock", r"^  train:(\n    .*)+\n", ""), ("train: has not",), "dvc repro"),
@@ -360,18 +428,18 @@ def found(project: Path, cases: list[Case]) -> list[str]:
     for case in cases:
         case.breaks(project)
     lines = doctor(project, code=1)
-    mends = []
+    fixes = []
     for case in cases:
         line = one(lines, "FAIL", *case.words)
-        mends.append(line.split("  ->  ")[1])
-        assert mends[-1].startswith(case.mend)
-    return mends
+        fixes.append(line.split("  ->  ")[1])
+        assert fixes[-1].startswith(case.fix)
+    return fixes
 
 
-@pytest.mark.parametrize("name", MENDED_AS_TOLD)
-def test_the_command_mends_it(project: Path, name: str) -> None:
-    for mend in found(project, MENDED_AS_TOLD[name]):
-        typed(mend, project)
+@pytest.mark.parametrize("name", FIXED_AS_TOLD)
+def test_the_command_fixes_it(project: Path, name: str) -> None:
+    for fix in found(project, FIXED_AS_TOLD[name]):
+        typed(fix, project)
     doctor(project)
 
 
@@ -405,7 +473,7 @@ def test_conflict_markers_are_told_with_their_line(project: Path) -> None:
         assert f"edit {name}" in one(lines, "FAIL", "conflict", f"{name}:3: ")
 
 
-def test_a_merge_that_leaves_a_conflict_in_the_lock_is_mended(project: Path) -> None:
+def test_a_merge_that_leaves_a_conflict_in_the_lock_is_fixed(project: Path) -> None:
     def say(rows: int) -> None:
         edit(project / "dvc.lock", "min_slice_rows: .*", f"min_slice_rows: {rows}")
         commit(project)
@@ -417,9 +485,9 @@ def test_a_merge_that_leaves_a_conflict_in_the_lock_is_mended(project: Path) -> 
     say(30)
     run("git", "merge", "other", cwd=project, code=1)
     line = one(doctor(project, "--offline", code=1), "FAIL", "conflict", "dvc.lock:")
-    mend = line.split("  ->  ")[1]
-    assert mend == "git checkout --ours dvc.lock && dvc repro"
-    typed(mend, project)
+    fix = line.split("  ->  ")[1]
+    assert fix == "git checkout --ours dvc.lock && dvc repro"
+    typed(fix, project)
     assert not failures(doctor(project, "--offline"))
 
 

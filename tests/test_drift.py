@@ -1,6 +1,7 @@
 """Drift: alarms are rare where nothing has changed, and every change is caught."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -17,10 +18,11 @@ from shell import run
 sys.path.append(str(ROOT / "benchmarks"))
 from loans import LEVELS, loans
 
-from pipeline import drift, profile
-from pipeline.errors import Problem
-from pipeline.watching import moved, reference
-from pipeline.watching.reference import Reference
+from core.errors import Problem, Refused
+from core.validation import column_drift, profile
+from ops.monitoring import drift, reference
+from ops.monitoring.reference import Reference
+from pipeline.params import load_params
 
 ASIDE = ["application_id", "applied_on"]
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -51,7 +53,6 @@ def after() -> pd.DataFrame:
 def here(tmp_path: Path) -> Iterator[Path]:
     """In a folder with the shipped settings."""
     with inside.workspace(tmp_path / "here") as folder:
-        (folder / "retrain.yaml").write_text((inside.TEMPLATE / "retrain.yaml").read_text())
         yield folder
 
 
@@ -71,7 +72,7 @@ def test_alarms_are_rare_where_nothing_has_changed(rows: int) -> None:
 def test_chance_is_shared_by_all_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above would see a limit that lets each column raise an alarm once in 100 runs."""
     inside.set_params(validate={"max_psi": 1e-9})
-    monkeypatch.setattr(moved, "chance", lambda share, _: share)
+    monkeypatch.setattr(column_drift, "chance", lambda share, _: share)
     tables = (sample(500, seed) for seed in range(101))
     alarms = sum(drift.measure(new, profiled(old))["drift"] for old, new in pairwise(tables))
     assert alarms > 3
@@ -100,15 +101,15 @@ def test_the_quantile_holds_for_rare_levels_and_few_rows(
     bins = used.sum(1)
     a, b = ((x + 0.5) / (k + 0.5 * bins)[:, None] for x, k in ((old, n), (new, m)))
     psi = np.where(used, (b - a) * np.log(b / a), 0).sum(1)
-    quantile = np.array([moved._quantile(k, chance) for k in range(len(p) + 1)])
+    quantile = np.array([column_drift._quantile(k, chance) for k in range(len(p) + 1)])
     assert (psi > quantile[bins - 1] * (1 / n + 1 / m)).mean() <= 2 * chance + 0.001
-    assert np.isclose(psi[0], profile.psi(old[0][used[0]], new[0][used[0]]))
+    assert np.isclose(psi[0], column_drift.psi(old[0][used[0]], new[0][used[0]]))
 
 
 @pytest.mark.parametrize(("n", "m"), [(10_000, 2_000), (500, 500), (10_000, 30)])
 def test_missing_values_and_unseen_levels_are_more_than_chance(n: int, m: int) -> None:
     """Of a column with 8% missing and rare levels, at most one alarm in 400 runs."""
-    limits = moved.Limits(1e9, 1e-9, 0.0005)
+    limits = column_drift.Limits(1e9, 1e-9, 0.0005)
     rng, names = np.random.default_rng(0), [f"level {i}" for i in range(30)]
     shares = 1 / np.arange(1, 31) ** 2
     alarms = 0
@@ -116,7 +117,7 @@ def test_missing_values_and_unseen_levels_are_more_than_chance(n: int, m: int) -
         some = rng.choice(names, n + m, p=shares / shares.sum())
         column = pd.Series(some).where(rng.random(n + m) > 0.08).astype("category")
         old = profile.describe(column[:n].cat.remove_unused_categories())
-        _, found = moved.compare("x", old, column[n:], limits)
+        _, found = column_drift.compare("x", old, column[n:], limits)
         alarms += any(one.drift for one in found)
     assert alarms <= 1
 
@@ -214,7 +215,7 @@ def test_a_mutated_limit_is_noticed(
     before: Reference, after: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shifts above are not caught by accident."""
-    monkeypatch.setattr(moved, "_quantile", lambda *_: 1e9)
+    monkeypatch.setattr(column_drift, "_quantile", lambda *_: 1e9)
     change, expected = SHIFTS["a number grows by half"]
     assert expected not in findings(drift.measure(change(after), before))
 
@@ -238,21 +239,53 @@ def test_text_of_few_rows_is_compared_as_levels(before: Reference, after: pd.Dat
     assert "region" in found["columns"]
 
 
-def test_the_declared_limits_hold(before: Reference, after: pd.DataFrame, here: Path) -> None:
+def test_the_declared_limits_hold(before: Reference, after: pd.DataFrame) -> None:
     shifted = lacking("debt_to_income", 0.07)(after)
-    text = (here / "retrain.yaml").read_text()
-    (here / "retrain.yaml").write_text(text.replace("max_missing: 0.05", "max_missing: 0.1"))
+    assert ("missing values", "debt_to_income") in findings(drift.measure(shifted, before))
+    inside.set_params(validate={"max_missing": 0.1})
     assert ("missing values", "debt_to_income") not in findings(drift.measure(shifted, before))
     inside.set_params(validate={"max_psi": 5.0})
     grown = stretch("income", 1.5)(after)
     assert not drift.measure(grown, before)["drift"]
+    few = after.head(30)
+    limits = []
+    for share in (0.4, 0.01, 1e-6):
+        inside.set_params(validate={"max_psi": 1e-9, "false_alarms": share})
+        limits.append(drift.measure(few, before)["columns"]["income"]["limit"])
+    assert limits == sorted(set(limits))
+
+
+@pytest.mark.parametrize("rows", [2_000, 300])
+@pytest.mark.parametrize("shift", [*SHIFTS, "none"])
+def test_validate_and_drift_are_one_verdict(shift: str, rows: int) -> None:
+    """Of the same rows against the same reference: the same numbers, limits and columns."""
+    from pipeline import dataset, validate
+
+    columns = json.loads(Path("data/reference/profile.json").read_text())["columns"]
+    against = Reference("file", "reference", None, 10_000, columns, None, None)
+    change = SHIFTS[shift][0] if shift in SHIFTS else lambda table: table
+    table = (
+        change(sample(2_000, 2))
+        .head(rows)
+        .drop(columns="answer")
+        .assign(defaulted=[0, 1] * (rows // 2))
+    )
+    for side, part in zip(dataset.SIDES, np.array_split(np.arange(rows), 3), strict=True):
+        dataset.path(side).parent.mkdir(parents=True, exist_ok=True)
+        table.iloc[part].to_parquet(dataset.path(side))
+    problems, measured = validate.validate(load_params())
+    report = drift.measure(table, against)
+    assert sorted({one.column for one in problems if one.check == "drift"}) == report["drifted"]
+    assert {name: (row["psi"], row["limit"], row["drift"]) for name, row in measured.items()} == {
+        name: (row["psi"], row["limit"], row["drift"]) for name, row in report["columns"].items()
+    }
 
 
 def test_a_million_rows_are_told_by_a_sample_of_them(before: Reference) -> None:
-    many = sample(profile.ROWS + 50_000, 5)
+    many = sample(column_drift.ROWS + 50_000, 5)
     found = drift.measure(many, before)
     assert not found["drift"]
-    assert sum(found["columns"]["age"]["after"]) == profile.ROWS
+    assert sum(found["columns"]["age"]["after"]) == column_drift.ROWS
     late = many.assign(purpose=many["purpose"].astype("str"))
     late.loc[late.index[-60:], "purpose"] = "boat"  # few of them in the sample
     unseen = [one for one in drift.measure(late, before)["findings"] if one["column"] == "purpose"]
@@ -280,19 +313,22 @@ def test_live_rows_as_a_user_would_compare_them(
     assert against
     assert (against.what, against.name, against.rows) == ("HEAD", "HEAD", 10_000)
     # the model's own answers, which have not moved
-    after = after.assign(answer=reference.said(against.model, after))  # type: ignore[arg-type]
+    after = after.assign(answer=reference.captured(against.model, after))  # type: ignore[arg-type]
     found = drift.measure(after, against)
     assert not found["drift"], found["findings"]
     assert found["answers"] == "compared"
     live = write(after.assign(answer=after["answer"] / 3, day=1), tmp_path / "live.csv")
-    command = [sys.executable, "-m", "pipeline.drift", "--live", str(live)]
+    command = [sys.executable, "-m", "ops", "drift", "--live", str(live)]
     said = run(*command, cwd=project, code=1)
-    assert "answer moved; see reports/drift.json" in said
+    assert "answer drifted; see reports/drift.json" in said
     assert "2,000 rows against 10,000 of HEAD" in said
     told = json.loads((project / "reports/drift.json").read_text())
     assert (told["drift"], told["drifted"]) == (True, ["answer"])
     assert findings(told, drifted=False) == {("new", "day")}
     assert (project / "reports/drift.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(Refused):
+        drift.main(str(live), as_json=True)
+    assert json.loads(capsys.readouterr().out) == told  # and nothing else is printed
     # a column that the model takes in
     write(after.drop(columns="income"), live)
     assert "income: gone: the model needs this column" in run(*command, cwd=project, code=1)
@@ -304,15 +340,13 @@ def test_live_rows_as_a_user_would_compare_them(
 
 
 def test_what_cannot_be_judged_is_no_verdict(
-    project: Path, after: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    project: Path, after: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     live = write(after, tmp_path / "live.csv")
 
-    def judged(*arguments: str) -> inside.Said:
-        monkeypatch.setattr(sys, "argv", ["drift", *arguments])
+    def judged(rows: Path | str, rev: str | None = None) -> inside.Said:
         Path("reports/drift.json").write_text("{}")
-        said = inside.stage("drift", drift.main, capsys)
+        said = inside.stage("drift", lambda: drift.main(str(rows), rev), capsys)
         assert said.code != 2 or not Path("reports/drift.json").exists()
         return said
 
@@ -324,21 +358,19 @@ def test_what_cannot_be_judged_is_no_verdict(
     ):
         other = tmp_path / "other.csv"
         other.write_text(text)
-        said = judged("--live", str(other))
+        said = judged(other)
         assert said.code == (2 if words else 1), said.text
         assert (words or "gone") in said.text
-    assert judged("--live", "nowhere.csv").code == 2
-    assert judged("--live", str(live), "--reference", "nowhere").code == 2
+    assert judged("nowhere.csv").code == 2
+    assert judged(live, "nowhere").code == 2
     first = run("git", "rev-list", "--max-parents=0", "HEAD", cwd=project).strip()
-    said = judged("--live", str(live), "--reference", first)
+    said = judged(live, first)
     assert (said.code, "has no trained model" in said.text) == (2, True)
     for lost in project.glob(".dvc/cache/files/md5/*/*"):
         lost.chmod(0o644)
         lost.unlink()
-    import shutil
-
     shutil.rmtree(project / ".dvc/tmp/base")
-    said = judged("--live", str(live))
+    said = judged(live)
     assert (said.code, "nothing to compare with" in said.text) == (2, True)
 
 

@@ -23,7 +23,7 @@ Verdict = dict[str, Any]
 @pytest.fixture
 def here(trained_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In a trained project, judged by few resamples."""
-    from pipeline.judging import bootstrap
+    from ops.gates import bootstrap
 
     monkeypatch.chdir(trained_copy)
     on_a_branch(trained_copy)
@@ -41,7 +41,7 @@ def shared(trained: Path, copy_of: Copy) -> Path:
 @pytest.fixture
 def spoilt(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In a project whose gates.yaml each test writes anew, and nothing else."""
-    from pipeline.judging import bootstrap
+    from ops.gates import bootstrap
 
     monkeypatch.chdir(shared)
     monkeypatch.setattr(bootstrap, "TIMES", 40)
@@ -54,7 +54,7 @@ def on_a_branch(project: Path) -> None:
 
 
 def judge(rev: str | None = None) -> Verdict:
-    from pipeline import gate
+    from ops.gates import gate
 
     return gate.judge(rev)
 
@@ -65,7 +65,7 @@ def refused(verdict: Verdict) -> list[str]:
 
 def no_verdict(*words: str, rev: str | None = None) -> None:
     """It cannot be judged: exit 2, all of `words` in the message, and nothing passed on disk."""
-    from pipeline.errors import Problem
+    from core.errors import Problem
 
     with pytest.raises(Problem) as wrong:
         judge(rev)
@@ -285,10 +285,10 @@ def test_an_answer_that_is_not_finite_is_refused(
 # What it is compared with
 
 
-def test_without_main_and_production_the_plain_model_must_be_beaten(here: Path) -> None:
+def test_without_main_and_production_the_linear_baseline_must_be_beaten(here: Path) -> None:
     run("git", "branch", "-D", "main", cwd=here)
     verdict = judge()
-    assert verdict["baseline"]["what"] == "plain model"
+    assert verdict["baseline"]["what"] == "linear baseline"
     assert "no main branch" in verdict["baseline"]["note"]
     assert verdict["verdict"] == "passed"
     (here / "models/model.safetensors").write_bytes(
@@ -296,17 +296,17 @@ def test_without_main_and_production_the_plain_model_must_be_beaten(here: Path) 
     )
     limits(here, "regression", {"other_rows": "rescore",
                                 "metrics": {"roc_auc": {"min_improvement": 0.01}}})  # fmt: skip
-    no_verdict("metrics/quality.json")  # and no other model passes for this one
+    no_verdict("models/model.safetensors is not")  # and no other model passes for this one
 
 
-def test_main_without_a_model_falls_back_to_the_plain_one(
+def test_main_without_a_model_falls_back_to_the_linear_one(
     here: Path, generate: Generate, tmp_path: Path
 ) -> None:
     first = run("git", "rev-list", "--max-parents=0", "HEAD", cwd=here).strip()
     run("git", "checkout", "-q", "-b", "work", cwd=here)
     run("git", "branch", "-f", "main", first, cwd=here)
     verdict = judge()
-    assert verdict["baseline"]["what"] == "plain model"
+    assert verdict["baseline"]["what"] == "linear baseline"
     assert "main has no trained model" in verdict["baseline"]["note"]
 
 
@@ -318,9 +318,9 @@ def test_a_model_of_main_that_cannot_be_had_is_no_verdict(here: Path) -> None:
 
 
 def test_an_altered_baseline_in_the_cache_is_no_baseline(here: Path) -> None:
-    from pipeline import base
+    from ops.dvc_lock import outputs, read_lock
 
-    md5 = base.locked(here)["models/model.safetensors"]
+    md5 = outputs(read_lock(here))["models/model.safetensors"]
     cached = here / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
     cached.chmod(0o644)
     cached.write_bytes(cached.read_bytes()[:-1] + b"x")
@@ -338,16 +338,14 @@ def test_where_regression_is_off_what_cannot_be_compared_is_a_note(here: Path) -
 
 
 def test_main_that_answers_another_question_is_passed_over(here: Path) -> None:
-    from pipeline import model
+    from ops.gates import regression
+    from pipeline.model import load_model
 
     run("git", "checkout", "-qb", "work", cwd=here)
-    other = model.load()
+    other = load_model()
     other.spec["target"] = "churned"
-    found = json.loads(json.dumps(other.spec))
-    from pipeline.judging import regression
-
-    against = regression.find(None, found)
-    assert against.what == "plain model"
+    against = regression.find(None, other)
+    assert against.what == "linear baseline"
     assert "target 'defaulted', not 'churned'" in against.note
 
 
@@ -359,7 +357,7 @@ def test_an_unknown_baseline_is_no_verdict(here: Path, rev: str) -> None:
 def test_main_is_not_its_own_baseline(here: Path) -> None:
     run("git", "checkout", "-q", "main", cwd=here)
     against = judge()["baseline"]
-    assert (against["what"], against["note"]) == ("plain model", "this is the model of main")
+    assert (against["what"], against["note"]) == ("linear baseline", "this is the model of main")
 
 
 def test_the_model_in_production_comes_before_mains(here: Path) -> None:
@@ -390,7 +388,7 @@ def test_a_worse_model_is_refused_and_a_better_one_admitted(here: Path) -> None:
     worse = verdict["comparison"]["roc_auc"]
     assert worse["high"] < 0
     assert not worse["better"]
-    said = run(sys.executable, "-m", "pipeline.gate", cwd=here, code=1)
+    said = run(sys.executable, "-m", "ops", "gate", cwd=here, code=1)
     assert "the model is refused" in said
     run("git", "commit", "-qam", "A worse model", cwd=here)
     run("git", "branch", "-f", "main", cwd=here)
@@ -415,17 +413,17 @@ def test_other_test_rows_are_said_and_treated_as_declared(here: Path) -> None:
 
 
 def test_a_shallow_clone_says_so(trained: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    from pipeline import base
-    from pipeline.errors import Problem
+    from core.errors import Problem
+    from ops import checkout
 
     run("git", "clone", "-q", "--depth", "1", f"file://{trained}", "clone", cwd=tmp_path)
     monkeypatch.chdir(tmp_path / "clone")
     with pytest.raises(Problem, match="this clone is shallow: git fetch --unshallow"):
-        base.merge_base("v1")
+        checkout.merge_base("v1")
 
 
 def test_the_base_is_where_the_branch_left_main(here: Path) -> None:
-    from pipeline import base
+    from ops import checkout
 
     left = run("git", "rev-parse", "main", cwd=here).strip()
     run("git", "checkout", "-qb", "work", cwd=here)
@@ -433,7 +431,7 @@ def test_the_base_is_where_the_branch_left_main(here: Path) -> None:
     run("git", "checkout", "-q", "main", cwd=here)
     run("git", "commit", "-q", "--allow-empty", "-m", "Main goes on", cwd=here)
     run("git", "checkout", "-q", "work", cwd=here)
-    assert base.lay("main").sha == left
+    assert checkout.checkout("main").commit == left
 
 
 def test_a_share_of_the_rows_is_compared_with_the_same_share_of_main(here: Path) -> None:
@@ -445,20 +443,172 @@ def test_a_share_of_the_rows_is_compared_with_the_same_share_of_main(here: Path)
     run("git", "commit", "-qam", "Train less", cwd=here)
     run("git", "checkout", "-qb", "work", cwd=here)
     dvc("exp", "run", "-S", "prepare.sample=0.3", "-S", "train.epochs=3", cwd=here)
-    assert judge()["baseline"]["what"] == "plain model"
-    said = run(sys.executable, "-m", "pipeline.base", "main", "--train", cwd=here)
+    assert judge()["baseline"]["what"] == "linear baseline"
+    said = run(sys.executable, "-m", "ops", "checkout", "main", "--train", cwd=here)
     assert said.count("Running stage") == 2  # the branch has prepared and validated the same rows
     assert judge()["baseline"]["what"] == "main"
     assert judge()["baseline"]["rows"] == "the same"
     run("rm", "-r", ".dvc/tmp/base", cwd=here)
-    said = run(sys.executable, "-m", "pipeline.base", "main", "--train", cwd=here)
+    said = run(sys.executable, "-m", "ops", "checkout", "main", "--train", cwd=here)
     assert said.count("Running stage") == 1  # evaluate, whose scores are in Git
 
 
 def test_a_mutated_gate_is_noticed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checks above would see a gate that lets everything pass."""
-    from pipeline.judging import limits as held
+    from ops.gates import thresholds
 
-    monkeypatch.setattr(held, "_within", lambda *_: True)
+    monkeypatch.setattr(thresholds, "within", lambda *_: True)
     limits(here, "performance", FAILING["performance"])
     assert judge()["verdict"] == "passed"
+
+
+# Only what `dvc status` calls up to date is judged
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "named"),
+    [
+        ("params.yaml", "patience: 10", "patience: 3", "train: changed since it ran: params.yaml"),
+        ("pipeline/metrics.py", "TINY = 1e-15", "TINY = 1e-14", "pipeline/metrics.py"),
+        ("schema.yaml", "coerce: false", "coerce: true", "validate: changed since it ran: schema"),
+        ("data/raw/sample.csv", "\n", "\n\n", "prepare: changed since it ran: data/raw"),
+        (
+            "dvc.yaml",
+            "cmd: python -m pipeline.train",
+            "cmd: python -m pipeline.train && true",
+            "command",
+        ),
+        ("dvc.yaml", "      - schema.yaml\n", "", "schema.yaml"),
+        ("dvc.lock", "  evaluate:", "  elsewhere:", "evaluate: has not run"),
+    ],
+)
+def test_a_model_that_the_project_no_longer_describes_is_no_verdict(
+    spoilt: Path, file: str, before: str, after: str, named: str
+) -> None:
+    (spoilt / "gates.yaml").write_text(yaml.safe_dump(GATES))
+    text = (spoilt / file).read_text()
+    assert before in text
+    try:
+        (spoilt / file).write_text(text.replace(before, after, 1))
+        no_verdict("not up to date; dvc repro", named)
+    finally:
+        (spoilt / file).write_text(text)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["models/model.safetensors", "models/baseline.safetensors", "data/prepared/test.parquet"],
+)
+def test_bytes_that_dvc_lock_does_not_name_are_no_verdict(here: Path, file: str) -> None:
+    path = here / file
+    content = path.read_bytes()
+    path.unlink()  # it may be a link into the cache
+    no_verdict(file, "is not here")
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    no_verdict(file, f"dvc checkout -f {file}")
+    path.write_bytes(content)
+    cached = here / ".dvc/cache/files/md5" / md5_of(content)
+    cached.chmod(0o644)
+    cached.write_bytes(b"altered")
+    path.write_bytes(b"altered")
+    no_verdict(file, "rm -f .dvc/cache", "dvc repro -f")
+
+
+def md5_of(content: bytes) -> str:
+    import hashlib
+
+    name = hashlib.md5(content).hexdigest()
+    return f"{name[:2]}/{name[2:]}"
+
+
+def test_a_file_of_scores_that_was_edited_is_no_verdict(here: Path) -> None:
+    set_at(here / "metrics/cost.json", "latency_ms.single_row.p50", 0.1)
+    no_verdict("metrics/cost.json is not the one that dvc.lock names")
+
+
+def test_answers_that_are_not_finite_are_refused_whatever_else_is_off(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import numpy as np
+
+    from ops.gates import gate
+    from pipeline.network_model import NetworkModel
+
+    limits(here, "stability", "off")
+    monkeypatch.setattr(NetworkModel, "score", lambda self, frame: np.full(len(frame), np.nan))
+    (here / "metrics/quality.json").unlink()  # evaluate has none for such a model
+    said = inside.stage("gate", gate.main, capsys)
+    assert said.code == 1, said.text
+    assert "refused  stability: answers not finite" in said.text
+    assert refused(json.loads(Path("reports/gates.json").read_text())) == [
+        "stability: answers not finite"
+    ]
+
+
+# On the terminal
+
+
+def test_failures_are_told_and_a_line_for_each_kind_that_passed(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ops.gates import gate
+
+    monkeypatch.setenv("COLUMNS", "80")
+    limits(here, "performance", {"roc_auc": {"min": 0.82, "confidence": 0.95}})
+    said = inside.stage("gate", gate.main, capsys)
+    assert said.code == 1
+    assert "refused  performance: roc_auc\n" in said.text
+    assert re.search(r"\n         with 95% confidence; lower bound 0\.8\d+ < 0\.82\n", said.text)
+    assert "passed   fairness (7 checks)\n" in said.text
+    assert "gap in recall" not in said.text
+    assert max(map(len, said.text.splitlines()[:-1])) <= 80
+    said = inside.stage("gate", lambda: gate.main(show_all=True), capsys)
+    assert "fairness: gender: gap in recall\n" in said.text
+
+
+def test_a_bound_is_told_in_digits_that_show_it() -> None:
+    from ops.gates.context import bound
+
+    assert bound("upper bound", 0.0345, ">", 0.03) == ["upper bound 0.0345 > 0.03"]
+    assert bound("upper bound", 0.030001, ">", 0.03) == ["upper bound 0.030001 > 0.03"]
+    assert bound("upper bound", 0.03, ">", 0.03) == bound("lower bound", 1, "<", None) == []
+
+
+def test_one_document_of_json_and_the_same_exit_status(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from core.errors import Problem, Refused
+    from ops.gates import gate
+
+    gate.main(as_json=True)
+    assert json.loads(capsys.readouterr().out) == json.loads(Path("reports/gates.json").read_text())
+    limits(here, "size", FAILING["size"])
+    with pytest.raises(Refused):
+        gate.main(as_json=True)
+    assert json.loads(capsys.readouterr().out)["verdict"] == "refused"
+    (here / "models/model.safetensors").unlink()
+    with pytest.raises(Problem) as wrong:
+        gate.main(as_json=True)
+    assert wrong.value.code == 2
+    assert json.loads(capsys.readouterr().out)["verdict"] == "could not judge"
+
+
+def test_an_interval_holds_its_value_also_of_a_biased_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planted: probabilities that are right, so that all calibration error is chance."""
+    import numpy as np
+
+    from ops.gates import bootstrap
+    from pipeline.metrics import ece
+
+    monkeypatch.setattr(bootstrap, "TIMES", 100)
+    rng, rows = np.random.default_rng(1), []
+    for _ in range(100):
+        chance = rng.random(500)
+        truth = (rng.random(500) < chance).astype(int)
+        (deviations,) = bootstrap.spread(lambda t, c: {"ece": ece(c, t == 1, 10)}, truth, [chance])
+        rows.append(bootstrap.interval(ece(chance, truth == 1, 10), deviations["ece"], 0.95))
+    value, low, high = np.array(rows).T
+    assert ((low <= value) & (value <= high)).all()
+    assert ((low <= value.mean()) & (value.mean() <= high)).mean() > 0.8

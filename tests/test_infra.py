@@ -1,9 +1,7 @@
 """The reaper ends exactly what has outlived its tag, whatever became of the launch or the job."""
 
 import functools
-import importlib
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,6 +85,7 @@ def ec2(
     """An empty account, machine.yaml that hires on aws, and who may use both."""
     requests.post(f"{s3_server}/moto-api/reset", timeout=10)
     text = (inside.TEMPLATE / "machine.yaml").read_text()
+    (tmp_path / "dvc.yaml").touch()  # a project's folder has one
     (tmp_path / "machine.yaml").write_text(text.replace("{{ cookiecutter.machine }}", "aws"))
     monkeypatch.chdir(tmp_path)
     env = {
@@ -103,20 +102,24 @@ def ec2(
         monkeypatch.setenv(name, value)
     made = property(lambda _: time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(NOW)))
     monkeypatch.setattr(SpotInstanceRequest, "create_time", made)  # moto says 2013
-    monkeypatch.setattr("infra.aws.client", CLIENTS)  # making one takes as long as a whole test
+    monkeypatch.setattr(
+        "ops.machines.ec2.client", CLIENTS
+    )  # making one takes as long as a whole test
     CLIENTS("iam", "us-east-1").create_instance_profile(InstanceProfileName="loans-Profile")
     return CLIENTS("ec2", "us-east-1")
 
 
 @pytest.fixture
 def reap(capsys: Any, monkeypatch: Any) -> Callable[..., Said]:
-    """`reap(*words, later=seconds)`: run `python -m infra.reap` now, or later."""
+    """`reap(*words, later=seconds)`: run `ml machine reap` now, or later."""
 
     def run(*words: str, later: float = 0) -> Said:
-        module = importlib.import_module("infra.reap")
-        monkeypatch.setattr(sys, "argv", ["reap", *words])
-        monkeypatch.setattr(module.time, "time", lambda: NOW + later)
-        return inside.stage("reap", module.main, capsys)
+        from ops import cli
+        from ops.machines import reap
+
+        monkeypatch.setattr(reap.time, "time", lambda: NOW + later)
+        command = ["machine", "reap", *words]
+        return inside.stage("reap", lambda: cli.app(command, prog_name="ml"), capsys)
 
     return run
 
@@ -247,27 +250,29 @@ def test_what_has_no_readable_tag_ends_when_it_is_too_old(ec2: Ec2, reap: Any) -
     ids=list(map(str, range(12))),  # not the time, on which xdist's workers do not agree
 )
 def test_who_is_judged(owner: str, expires: object, age: int, end: bool) -> None:
-    from infra import hired
+    from ops.machines import lifetime
 
-    thing = hired.Thing("instance", "i", owner, RUN, str(expires), NOW - age, "running", lambda: 0)
-    assert hired.judge(thing, "us", NOW).end is end
+    thing = lifetime.Resource(
+        "instance", "i", owner, RUN, str(expires), NOW - age, "running", lambda: 0
+    )
+    assert lifetime.judge(thing, "us", NOW).end is end
 
 
 def mutate(monkeypatch: Any, what: str) -> None:
     """Break the reaper."""
-    from infra import aws, hired
+    from ops.machines import ec2, lifetime
 
     if what == "stopped machines are not looked at":
-        monkeypatch.setattr(aws, "ALIVE", ["pending", "running"])
+        monkeypatch.setattr(ec2, "ALIVE", ["pending", "running"])
     if what == "whose it is does not matter":
-        judge = hired.judge
-        monkeypatch.setattr(hired, "judge", lambda t, _, now: judge(t, t.owner, now))
+        judge = lifetime.judge
+        monkeypatch.setattr(lifetime, "judge", lambda t, _, now: judge(t, t.owner, now))
     if what == "a request's tags are not its instance's":
-        real = aws._tags
+        real = ec2._tags
         hide = lambda one: {} if "SpotPrice" in one or "Type" in one else real(one)  # noqa: E731
-        monkeypatch.setattr(aws, "_tags", hide)
+        monkeypatch.setattr(ec2, "_tags", hide)
     if what == "the clock stands still":
-        monkeypatch.setattr(hired, "judge", lambda *_: hired.Verdict(False, ""))
+        monkeypatch.setattr(lifetime, "judge", lambda *_: lifetime.Verdict(False, ""))
 
 
 @pytest.mark.parametrize(
@@ -399,7 +404,7 @@ def test_one_failure_does_not_stop_the_rest(
     ec2.modify_instance_attribute(**protect)
     runners += [runner(1, "stubborn", "cml", "run-1-1"), runner(2, "run-2-1", "cml", "run-2-1")]
     said = reap("--delete")
-    assert said.code == 1
+    assert said.code == 2
     assert alive(ec2) == {safe}
     assert [one["name"] for one in runners] == ["stubborn"]
     assert f"instance {safe}" in said.text
@@ -416,7 +421,7 @@ def test_without_a_token_the_machines_end_all_the_same(
     instance(ec2, tags(NOW - 60))
     monkeypatch.setenv("REPO_TOKEN", token)
     said = reap("--delete")
-    assert said.code == 1
+    assert said.code == 2
     assert words in said.text
     assert not alive(ec2)
 
@@ -427,9 +432,9 @@ def test_without_the_cloud_no_runner_goes(
     runners.append(runner(1, "run-1-1", "cml", "run-1-1"))  # whose machine may be starting
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr("infra.aws.client", CLIENTS.__wrapped__)
+    monkeypatch.setattr("ops.machines.ec2.client", CLIENTS.__wrapped__)
     said = reap("--delete")
-    assert said.code == 1
+    assert said.code == 2
     assert "aws:" in said.text
     assert "Traceback" not in said.text
     assert runners
@@ -448,11 +453,11 @@ def test_without_a_repository_nothing_is_ours(ec2: Ec2, reap: Any, monkeypatch: 
 
 
 def test_what_is_not_spot_ends_when_it_shuts_down(ec2: Ec2, monkeypatch: Any) -> None:
-    from infra import aws
+    from ops.machines.ec2 import end_at_shutdown
 
     mine, theirs = instance(ec2, tags(NOW)), instance(ec2, tags(NOW, project="other/loans"))
     earlier = instance(ec2, tags(NOW, run="1"))
-    assert aws.end_at_shutdown("us-east-1", REPOSITORY, RUN) == 1
+    assert end_at_shutdown("us-east-1", REPOSITORY, RUN) == 1
     found = {}
     for name in (mine, theirs, earlier):
         asked = {"InstanceId": name, "Attribute": "instanceInitiatedShutdownBehavior"}
@@ -481,9 +486,9 @@ def command(folder: Path, name: str, listed: Any, monkeypatch: Any) -> Path:
 
 
 def test_gcp(ec2: Ec2, reap: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    from infra import hired
+    from ops.machines import lifetime
 
-    ours = hired.owner("gcp", REPOSITORY)
+    ours = lifetime.owner("gcp", REPOSITORY)
     made = "2020-01-01T00:00:00.000-07:00"
     young = time.strftime("%Y-%m-%dT%H:%M:%S.000+00:00", time.gmtime(NOW))
 
@@ -502,7 +507,7 @@ def test_gcp(ec2: Ec2, reap: Any, tmp_path: Path, monkeypatch: Any) -> None:
     ]
     log = command(tmp_path, "gcloud", listed, monkeypatch)
     said = reap("--delete", "--cloud", "gcp")
-    assert said.code == 1
+    assert said.code == 2
     assert "it is locked" in said.text
     rule = "compute firewall-rules delete {0}-ingress {0}-egress --quiet"
     end = "compute instances delete {0} --zone=us-central1-a --quiet"
@@ -545,5 +550,5 @@ def test_a_command_that_is_missing_is_named(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     said = reap("--cloud", cloud)
-    assert said.code == 1
+    assert said.code == 2
     assert f"{'gcloud' if cloud == 'gcp' else 'az'} is not on PATH" in said.text

@@ -21,8 +21,10 @@ from shell import dvc, run
 sys.path.append(str(ROOT / "benchmarks"))
 from loans import loans
 
-from pipeline import config, ingest
-from pipeline.watching import batches
+from core import files as core_files
+from core.errors import Refused
+from ops.monitoring import batches, ingest
+from pipeline.params import load_params
 
 FOLDER = Path("data/raw/sample")
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -55,12 +57,11 @@ def here(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def say(capsys: pytest.CaptureFixture[str]) -> Any:
     """`say(file, ...)`: what the command said, and its exit status."""
 
     def ingesting(*files: str | Path) -> inside.Said:
-        monkeypatch.setattr(sys, "argv", ["ingest", *map(str, files)])
-        return inside.stage("ingest", ingest.main, capsys)
+        return inside.stage("ingest", lambda: ingest.main([str(one) for one in files]), capsys)
 
     return ingesting
 
@@ -80,15 +81,15 @@ def reasons(name: str) -> dict[str, Any]:
 
 
 def test_the_first_batch_turns_the_file_into_a_folder(here: Path, say: Any, tmp_path: Path) -> None:
-    before, sample = config.load(), Path("data/raw/sample.csv").read_bytes()
+    before, sample = load_params(), Path("data/raw/sample.csv").read_bytes()
     comments = Path("params.yaml").read_text().count("#")
     said = say(write(batch(), tmp_path / "july.csv"))
     assert (said.code, "600 rows joined" in said.text) == (0, True)
-    assert "python -m pipeline.trigger" in said.text
+    assert "ml trigger" in said.text
     assert joined() == ["sample.csv", "sample_july.csv"]
     assert (FOLDER / "sample.csv").read_bytes() == sample
     assert not Path("data/raw/sample.csv").exists()
-    after = config.load()
+    after = load_params()
     assert after.data.path == FOLDER.as_posix()
     assert after.model_copy(update={"data": before.data}) == before
     assert Path("params.yaml").read_text().count("#") == comments
@@ -144,32 +145,32 @@ def test_before_anything_joined_the_data_itself_is_known(here: Path, say: Any) -
 
 BAD: dict[str, tuple[Change, str, str]] = {
     "out of range": (lambda t: t.assign(age=[-1, *t["age"][1:]]), "in_range(18, 100)", "age"),
-    "not a number": (
-        lambda t: t.assign(income=["much", *t["income"][1:]]), "not a number", "income",
+    "not_a_number": (
+        lambda t: t.assign(income=["much", *t["income"][1:]]), "not_a_number", "income",
     ),
     "unknown level": (lambda t: t.assign(region=["moon", *t["region"][1:]]),
                       "isin(['north', 'south', 'east', 'west', 'centre'])", "region"),
-    "missing value": (lambda t: t.assign(age=[None, *t["age"][1:]]), "missing value", "age"),
+    "missing_value": (lambda t: t.assign(age=[None, *t["age"][1:]]), "missing_value", "age"),
     "no label": (
-        lambda t: t.assign(defaulted=[None, *t["defaulted"][1:]]), "missing value", "defaulted",
+        lambda t: t.assign(defaulted=[None, *t["defaulted"][1:]]), "missing_value", "defaulted",
     ),
-    "more columns": (lambda t: t.assign(colour="red"), "unknown column", "colour"),
-    "fewer columns": (lambda t: t.drop(columns="income"), "missing column", "income"),
-    "repeated id": (
+    "more columns": (lambda t: t.assign(colour="red"), "unknown_column", "colour"),
+    "fewer columns": (lambda t: t.drop(columns="income"), "missing_column", "income"),
+    "repeated_id": (
         lambda t: t.assign(application_id=[*t["application_id"][1:], t["application_id"][5]]),
-        "repeated value", "application_id",
+        "repeated_value", "application_id",
     ),
     "id of the data": (
         lambda t: t.assign(application_id=[100_001, *t["application_id"][1:]]),
-        "id is there already", "application_id",
+        "known_id", "application_id",
     ),
     "rows twice": (
         lambda t: pd.concat([t, t.assign(application_id=t["application_id"] + 10**6)]),
-        "duplicate rows", "",
+        "duplicate_rows", "",
     ),
     "dates as words": (
         lambda t: t.assign(applied_on=["soon", *t["applied_on"][1:].astype("str")]),
-        "not a date", "applied_on",
+        "not_a_date", "applied_on",
     ),
 }  # fmt: skip
 
@@ -219,7 +220,7 @@ def test_ids_are_compared_with_batches_of_the_same_run(
     table = batch()
     files = [write(table, tmp_path / "a.csv"), write(table[::-1], tmp_path / "b.csv")]
     assert say(*files).code == 1
-    assert reasons("b.csv")["reasons"][0]["check"] == "id is there already"
+    assert reasons("b.csv")["reasons"][0]["check"] == "known_id"
     assert reasons("b.csv")["reasons"][0]["count"] == 600
 
 
@@ -228,7 +229,7 @@ def test_without_an_id_rows_are_compared(here: Path, say: Any, tmp_path: Path) -
     mixed = pd.concat([batch(), pd.read_csv("data/raw/sample.csv", nrows=100, dtype="str")])
     assert say(write(mixed, tmp_path / "mixed.csv")).code == 1
     (reason,) = reasons("mixed.csv")["reasons"]
-    assert (reason["check"], reason["count"]) == ("rows are there already", 100)
+    assert (reason["check"], reason["count"]) == ("known_rows", 100)
     few = pd.concat([batch(), pd.read_csv("data/raw/sample.csv", nrows=5, dtype="str")])
     few["application_id"] = range(10**8, 10**8 + 605)
     assert say(write(few, tmp_path / "few.csv")).code == 0
@@ -339,11 +340,11 @@ def test_a_small_batch_does_not_change_how_the_data_is_read(
     here: Path, say: Any, tmp_path: Path
 ) -> None:
     """Its few rows would make text of the levels if it came first."""
-    from pipeline import raw
+    from core import tables
 
-    before = raw.types("data/raw/sample.csv")
+    before = tables.types("data/raw/sample.csv")
     assert say(write(batch(5), tmp_path / "0.csv")).code == 0
-    assert raw.types(FOLDER) == before
+    assert tables.types(FOLDER) == before
 
 
 def test_a_batch_that_would_turn_numbers_into_text_does_not_fit(
@@ -374,7 +375,7 @@ def test_whoever_is_killed_leaves_nothing_half_written(
         raise Killed
 
     steps = [(batches, "_copy", 0), (batches, "_copy", 1), (batches, "settle", 0),
-             (batches.edits, "set_values", 0), (Path, "unlink", 0)]  # fmt: skip
+             (batches.yaml_edit, "set_values", 0), (Path, "unlink", 0)]  # fmt: skip
     for i, (owner, name, calls) in enumerate(steps):
         shutil.rmtree(FOLDER, ignore_errors=True)
         run("git", "checkout", "-q", ".", cwd=here)
@@ -394,13 +395,13 @@ def test_whoever_is_killed_leaves_nothing_half_written(
             assert file.read_bytes() in [*content, sample], (i, file)
         assert say(*files).code == 0
         assert joined() == ["sample.csv", "sample_4.csv", "sample_5.csv"], i
-        assert config.load().data.path == FOLDER.as_posix()
+        assert load_params().data.path == FOLDER.as_posix()
         assert not Path("data/raw/sample.csv").exists()
 
 
 def test_a_real_kill_leaves_whole_files(here: Path, tmp_path: Path) -> None:
     file = write(batch(8_000), tmp_path / "big.csv")
-    command = [sys.executable, "-m", "pipeline.ingest", str(file)]
+    command = [sys.executable, "-m", "ops", "ingest", str(file)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not FOLDER.exists():
         time.sleep(0.001)
@@ -412,13 +413,61 @@ def test_a_real_kill_leaves_whole_files(here: Path, tmp_path: Path) -> None:
     assert joined() == ["sample.csv", "sample_big.csv"]
 
 
+def test_two_at_once_wait_for_each_other(here: Path, tmp_path: Path) -> None:
+    processes = []
+    for seed in (4, 5):
+        file = write(batch(4_000, seed), tmp_path / f"{seed}.csv")
+        command = [sys.executable, "-m", "ops", "ingest", str(file)]
+        processes.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        )
+    for process in processes:
+        text = process.communicate()[0].decode()
+        assert process.returncode == 0, text
+    assert joined() == ["sample.csv", "sample_4.csv", "sample_5.csv"]
+    assert not list(here.glob("data/raw/**/*.tmp"))
+
+
+def test_nothing_changes_while_another_command_is_at_work(
+    here: Path, say: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, before = write(batch(), tmp_path / "july.csv"), tree(here)
+    monkeypatch.setattr(core_files, "LOCK_SECONDS", 0.2)
+    code = "from core.files import lock\nwith lock(): print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        said = say(file)
+        assert (said.code, "another command has been at work here" in said.text) == (2, True)
+        assert tree(here) == before
+        holder.kill()  # and the lock ends with it
+    assert say(file).code == 0
+    with core_files.lock():  # a verb that calls another one
+        assert say(file).code == 0
+
+
+def test_the_command_as_json(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = write(batch(), tmp_path / "a.csv")
+    bad = write(batch(seed=5).assign(age=-1), tmp_path / "b.csv")
+    with pytest.raises(Refused):
+        ingest.main([str(good), str(bad)], as_json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert [one["verdict"] for one in answer["batches"]] == ["joined", "refused"]
+    assert answer["batches"] == json.loads(ingest.REPORT.read_text())["batches"]
+    assert answer["batches"][1]["reasons"][0]["column"] == "age"
+
+
 # Where DVC tracks the data
 
 
 def test_with_s3_the_folder_is_tracked(generate: Generate, tmp_path: Path) -> None:
     project = generate(tmp_path, dvc_remote="s3")
     file = write(batch(), tmp_path / "new.csv")
-    command = [sys.executable, "-m", "pipeline.ingest", str(file)]
+    command = [sys.executable, "-m", "ops", "ingest", str(file)]
     said = run(*command, cwd=project)
     assert "dvc push" in said
     raw = project / "data/raw"

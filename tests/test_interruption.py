@@ -20,7 +20,7 @@ MODEL = "models/model.safetensors"
 KILLED_AT_THE_FIRST_REPLACE = """
 import os, runpy, signal, sys
 os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-runpy.run_module(sys.argv[1], run_name="__main__")
+runpy.run_module(sys.argv.pop(), run_name="__main__")
 """
 PATH = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
@@ -123,6 +123,27 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(trained_copy: Path) -> No
     params["train"] |= {"lr": 0.01, "epochs": 1}
     (trained_copy / "params.yaml").write_text(yaml.safe_dump(params))
     assert "resuming" not in run(sys.executable, "-m", "pipeline.train", cwd=trained_copy)
+
+
+def test_only_an_edit_of_code_that_trains_discards_a_checkpoint(trained_copy: Path) -> None:
+    process = start(trained_copy, "pipeline.train")
+    checkpoint = trained_copy / "models/checkpoint.safetensors"
+    wait_for(checkpoint)
+    process.kill()
+    process.wait()
+    kept = checkpoint.read_bytes()
+
+    def edit(*names: str) -> str:
+        checkpoint.write_bytes(kept)
+        for name in names:
+            with (trained_copy / name).open("a") as file:
+                file.write("# edited\n")
+        return run(sys.executable, "-m", "pipeline.train", cwd=trained_copy)
+
+    others = ("pipeline/evaluate.py", "pipeline/plots.py", "core/pictures.py")
+    assert "resuming" in edit(*others, "ops/report/report.py")
+    for name in ("pipeline/network.py", "core/tables.py"):
+        assert "resuming" not in edit(name)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "validate", "evaluate"])

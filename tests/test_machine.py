@@ -74,6 +74,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with machine.yaml, no GitHub, no cloud; `use` is hosted."""
     for name in [n for n in os.environ if n.startswith(("GITHUB_", "CML_", "AZURE_", "GCP_"))]:
         monkeypatch.delenv(name)
+    (tmp_path / "dvc.yaml").touch()  # a project's folder has one
     monkeypatch.chdir(tmp_path)
     use("hosted")
     return tmp_path
@@ -92,12 +93,11 @@ def use(machine: str, **changes: Any) -> None:
         YAML(typ="safe").dump(content, file)
 
 
-def machine(*words: str, capsys: Any, monkeypatch: Any, module: str = "machine") -> Said:
-    """Run `python -m infra.MODULE` here."""
-    import importlib
+def machine(*words: str, capsys: Any, verb: str = "show") -> Said:
+    """Run `ml machine VERB` here."""
+    from ops import cli
 
-    monkeypatch.setattr(sys, "argv", [module, *words])
-    return inside.stage(module, importlib.import_module(f"infra.{module}").main, capsys)
+    return inside.stage(verb, lambda: cli.app(["machine", verb, *words], prog_name="ml"), capsys)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def told(here: Path, capsys: Any, monkeypatch: Any) -> Any:
     def run(*words: str) -> dict[str, str]:
         monkeypatch.setenv("GITHUB_OUTPUT", str(here / "output"))
         (here / "output").write_text("")
-        said = machine(*words, capsys=capsys, monkeypatch=monkeypatch)
+        said = machine(*words, capsys=capsys)
         assert said.code == 0, said.text
         lines = (here / "output").read_text().splitlines()
         assert len(lines) == 8
@@ -163,24 +163,42 @@ def test_pull_requests_train_on_a_share(
     assert told("--event", "event.json")["sample"] == sample
     monkeypatch.setenv("GITHUB_EVENT_PATH", "event.json")
     assert told()["sample"] == sample
-    assert told("--labels", "full-train")["sample"] == "1.0"
-    assert told("--labels")["sample"] == "0.1"
+    assert told("--label", "bug", "--label", "full-train")["sample"] == "1.0"
+    assert told("--label", "bug")["sample"] == "0.1"
 
 
 @pytest.mark.parametrize("broken", ["", "[]", "3", '{"pull_request": {"labels": [3]}}'])
 def test_a_broken_event_is_refused(here: Path, capsys: Any, monkeypatch: Any, broken: str) -> None:
     Path("event.json").write_text(broken)
-    said = machine("--event", "event.json", capsys=capsys, monkeypatch=monkeypatch)
+    said = machine("--event", "event.json", capsys=capsys)
     assert (said.code, said.text.count("\n")) == (2, 1)
     assert "event.json" in said.text
 
 
 def test_people_are_told(here: Path, capsys: Any, monkeypatch: Any) -> None:
     use("aws", sample=0.1)
-    said = machine("--labels", capsys=capsys, monkeypatch=monkeypatch)
+    said = machine("--label", "bug", capsys=capsys)
     for words in ("hired on aws", "g4dn.xlarge in us-east-1, 100 GB", "0.1 of the rows", "120 min"):
         assert words in said.text
     assert "GITHUB" not in said.text
+
+
+def test_the_choice_is_one_document_of_json(here: Path, capsys: Any) -> None:
+    from ops.machines.machine import main
+
+    use("hosted", sample=0.1)
+    main(labels=["bug"], as_json=True)
+    values = json.loads(capsys.readouterr().out)
+    assert (values["runs_on"], values["sample"]) == ('["ubuntu-latest"]', "0.1")
+
+
+def test_machines_need_no_pandas_torch_or_dvc() -> None:
+    names = [path.stem for path in (inside.TEMPLATE / "ops/machines").glob("[a-z]*.py")]
+    assert "launch" in names
+    imports = "; ".join(f"import ops.machines.{name}" for name in names)
+    block = "import sys; sys.modules |= dict.fromkeys(['pandas', 'torch', 'dvc'])"
+    command = [sys.executable, "-c", f"{block}; {imports}"]
+    subprocess.run(command, cwd=inside.TEMPLATE, check=True)
 
 
 # what a key may not be
@@ -224,12 +242,12 @@ def test_every_key_has_values_that_it_may_not_be() -> None:
 
 def refused(content: Any) -> str:
     """Why machine.yaml's content is refused; "" if it is not."""
-    from infra.declared import Machine
-    from pipeline import strict
-    from pipeline.errors import Problem
+    from core.errors import Problem
+    from core.yaml_io import check_yaml
+    from ops.machines.machine_yaml import Machine
 
     try:
-        strict.check(Machine, content, "machine.yaml")
+        check_yaml(Machine, content, "machine.yaml")
     except Problem as problem:
         return str(problem) if problem.code == 2 else "wrong exit status"
     return ""
@@ -273,7 +291,7 @@ def test_githubs_own_runners_have_a_limit(here: Path) -> None:
 
 @pytest.fixture
 def launch(here: Path, capsys: Any, monkeypatch: Any) -> Any:
-    """`launch(*words, **env)`: run `python -m infra.launch` with a strict stand-in for CML."""
+    """`launch(*words, **env)`: run `ml machine launch` with a strict stand-in for CML."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     bin = here / "bin"
     bin.mkdir()
@@ -291,7 +309,7 @@ def launch(here: Path, capsys: Any, monkeypatch: Any) -> Any:
                 monkeypatch.delenv(name, raising=False)
             else:
                 monkeypatch.setenv(name, value)
-        return machine(*words, capsys=capsys, monkeypatch=monkeypatch, module="launch")
+        return machine(*words, capsys=capsys, verb="launch")
 
     return run
 
@@ -340,8 +358,8 @@ def test_cml_is_asked_for_the_intended_machine(
     launch: Any, told: Any, cloud: str, spot: bool, monkeypatch: Any
 ) -> None:
     use(cloud, timeout_minutes=60, **{f"{cloud}__spot": spot})
-    monkeypatch.setattr("infra.aws.end_at_shutdown", lambda *_: 1)
-    monkeypatch.setattr("infra.az_token.token", lambda resource: {"access_token": "t"})
+    monkeypatch.setattr("ops.machines.ec2.end_at_shutdown", lambda *_: 1)
+    monkeypatch.setattr("ops.machines.azure_token.token", lambda resource: {"access_token": "t"})
     before = time.time()
     said = launch()
     assert said.code == 0, said.text
@@ -379,7 +397,7 @@ def test_cml_is_asked_for_the_intended_machine(
 
 @pytest.mark.parametrize("works", [True, False])
 def test_the_startup_script_starts_the_clock(here: Path, monkeypatch: Any, works: bool) -> None:
-    from infra.order import startup
+    from ops.machines.cml_command import startup
 
     (here / "bin").mkdir()
     stubs = {
@@ -406,18 +424,18 @@ def test_the_startup_script_starts_the_clock(here: Path, monkeypatch: Any, works
 def test_labels_of_gcp_are_labels() -> None:
     import re
 
-    from infra import hired
+    from ops.machines import lifetime
 
     names = ["acme/loans", "Acme/Loans.v2", "a/" + "x" * 100, "acme/loans_", "acme-loans/x"]
-    labels = {hired.owner("gcp", name) for name in names}
+    labels = {lifetime.owner("gcp", name) for name in names}
     assert len(labels) == len(names)
     assert all(re.fullmatch(r"[a-z0-9_-]{1,63}", label) for label in labels)
-    assert hired.owner("aws", "Acme/Loans.v2") == "Acme/Loans.v2"
+    assert lifetime.owner("aws", "Acme/Loans.v2") == "Acme/Loans.v2"
 
 
 def test_tokens_and_keys_stay_where_they_are(launch: Any, monkeypatch: Any) -> None:
     use("aws")
-    monkeypatch.setattr("infra.aws.end_at_shutdown", lambda *_: 1)
+    monkeypatch.setattr("ops.machines.ec2.end_at_shutdown", lambda *_: 1)
     keys = {"AWS_ACCESS_KEY_ID": "AKIACANARY", "AWS_SECRET_ACCESS_KEY": "s3cret"}
     said = launch(**keys, AWS_SESSION_TOKEN="session", CML_RUNNER_REUSE="true")
     _, seen = ordered()

@@ -59,7 +59,7 @@ def passes(project: Path, *command: str) -> None:
 def test_options_fit_together(generate: Generate, tmp_path: Path, answers: Answers) -> None:
     project = generate(tmp_path, **answers)
     for path in {*project.rglob("*.y*ml")} - {
-        project / "infra/bootstrap.yaml"
+        project / "ops/machines/bootstrap.yaml"
     }:  # !Ref and the like
         yaml.safe_load(path.read_text(encoding="utf-8"))
     machine = yaml.safe_load((project / "machine.yaml").read_text(encoding="utf-8"))

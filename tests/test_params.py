@@ -17,6 +17,10 @@ NAN, INF = math.nan, math.inf
 PARAMS = YAML(typ="safe").load((inside.TEMPLATE / "params.yaml").read_text())
 SCHEMA = YAML(typ="safe").load((inside.TEMPLATE / "schema.yaml").read_text())
 Key = tuple[str, ...]
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
 
 # what a key may not be, beside NaN, infinite and nested values
 WORDS = [5, 0.5, True, "", []]
@@ -47,6 +51,8 @@ NOT: dict[str, list[Any]] = {
     "validate.max_overlap": [*NUMBERS, 1.01],
     "validate.max_leakage": [*NUMBERS, 1.01],
     "validate.max_psi": [-1, 0, "1", True, None],
+    "validate.max_missing": [*NUMBERS, 0, 1, 5],
+    "validate.false_alarms": [*NUMBERS, 0, 0.5, 1],
     "model.hidden": [256, "256", None, [0], [-1], [0.5], ["a"], [True], [9000], [8] * 9],
     "model.members": [*NUMBERS, 0, 65, 0.5, "many"],
     "model.bins": [*NUMBERS, 257, 0.5, "many"],
@@ -103,14 +109,15 @@ def misspelt(word: str) -> str:
 
 def refused(file: str, content: Any, most: int = 3) -> str:
     """What is said of a params.yaml or schema.yaml with this content, which must be refused."""
-    from pipeline import config, contract
-    from pipeline.errors import Problem
+    from core.errors import Problem
+    from core.validation.schema import load_schema
+    from pipeline.params import load_params
 
     out = io.StringIO()
     YAML(typ="safe", pure=True).dump(content, out)
     Path(file).write_text(out.getvalue())
     with pytest.raises(Problem) as problem:
-        (config if file == "params.yaml" else contract).load(file)
+        (load_params if file == "params.yaml" else load_schema)(file)
     assert problem.value.code == 2
     lines = str(problem.value).split("\n")
     assert all(line.startswith(f"{file}: ") for line in lines), lines
@@ -124,12 +131,13 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_key_is_listed_here_and_the_files_themselves_are_good() -> None:
-    from pipeline import config, contract
+    from core.validation.schema import load_schema
+    from pipeline.params import load_params
 
     keys = {".".join(path) for path in paths(PARAMS) if len(path) > 1}
     assert keys == set(NOT)
-    config.load(inside.TEMPLATE / "params.yaml")
-    contract.load(inside.TEMPLATE / "schema.yaml")
+    load_params(inside.TEMPLATE / "params.yaml")
+    load_schema(inside.TEMPLATE / "schema.yaml")
 
 
 @pytest.mark.parametrize("path", list(paths(PARAMS)), ids=".".join)
@@ -216,16 +224,16 @@ def test_schema_yaml_misses_no_key_that_it_needs(path: Key) -> None:
 
 @pytest.mark.parametrize("text", ["isin: [yes, no]", "isin: [on, off]", "isin: [female, No]"])
 def test_text_that_pandera_would_take_for_true_or_false_is_refused(text: str) -> None:
-    from pipeline import contract
-    from pipeline.errors import Problem
+    from core.errors import Problem
+    from core.validation.schema import load_schema
 
     schema = (inside.TEMPLATE / "schema.yaml").read_text()
     assert "isin: [female, male]" in schema
     Path("schema.yaml").write_text(schema.replace("isin: [female, male]", text))
     with pytest.raises(Problem, match=r"columns\.gender: .*quote"):
-        contract.load()
+        load_schema()
     Path("schema.yaml").write_text(schema.replace("isin: [female, male]", 'isin: ["yes", "no"]'))
-    contract.load()
+    load_schema()
 
 
 @pytest.mark.parametrize(
@@ -239,17 +247,24 @@ def test_text_that_pandera_would_take_for_true_or_false_is_refused(text: str) ->
         ),
         ("data: caf\xe9\n", "params.yaml: not UTF-8"),
         ("data: [1, 2\n", "not valid YAML"),
+        ("data: " + "[" * 500 + "]" * 500, "nested more than 50 deep"),
+        ("\n".join(" " * i + "k:" for i in range(900)), "nested more than 50 deep"),
+        (BOMB, "more than 50,000 values, aliases written out"),
+        ("data: &a [*a]", "'a' holds itself"),
+        ("#" * (1 << 20) + "\n", "params.yaml: 1,048,577 bytes; at most 1,048,576"),
+        ("data: 2026-02-30", "params.yaml: not valid YAML: day is out of range"),
+        ("data: " + "9" * 5000, "params.yaml: not valid YAML: Exceeds the limit"),
         (None, "params.yaml: no such file"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_refused(text: str | None, says: str) -> None:
-    from pipeline import config
-    from pipeline.errors import Problem
+    from core.errors import Problem
+    from pipeline.params import load_params
 
     if text is not None:
         Path("params.yaml").write_text(text, encoding="latin-1")
     with pytest.raises(Problem) as problem:
-        config.load()
+        load_params()
     assert says in str(problem.value)
     assert problem.value.code == 2
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import inside
@@ -22,9 +23,9 @@ from trained import Copy
 sys.path.append(str(ROOT / "benchmarks"))
 from loans import loans
 
-from pipeline import trigger
-from pipeline.errors import Problem
-from pipeline.watching import newest, reference, retraining
+from core.errors import Problem
+from ops.monitoring import new_rows, performance, reference, trigger
+from ops.monitoring.retrain_yaml import Performance, load_retrain
 
 SHIPPED = yaml.safe_load((inside.TEMPLATE / "retrain.yaml").read_text().replace(": off", ': "off"'))
 PERFORMANCE = {
@@ -45,7 +46,7 @@ def shared(trained: Path, copy_of: Copy) -> Path:
     run("gto", "register", "model", "HEAD", "--version", "v1.0.0", cwd=project)
     assign = ["--version", "v1.0.0", "--stage", "production"]
     run("gto", "assign", "model", *assign, cwd=project)
-    run(sys.executable, "-m", "pipeline.trigger", cwd=project)  # lays the base out, once
+    run(sys.executable, "-m", "ops", "trigger", cwd=project)  # lays the base out, once
     return project
 
 
@@ -55,7 +56,7 @@ def here(shared: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch) -> Path:
     project = copy_of(shared)
     monkeypatch.chdir(project)
     monkeypatch.setattr(trigger.drift, "record", lambda _: None)  # the picture takes a second
-    monkeypatch.setattr(trigger.verify, "learnt", lambda: False)  # see the test of it
+    monkeypatch.setattr(trigger, "is_current", lambda: False)  # see the test of it
     return project
 
 
@@ -114,9 +115,9 @@ NAMED = pytest.mark.parametrize("path", KEYS, ids=lambda path: ".".join(map(str,
 
 
 def test_the_shipped_file_is_sound() -> None:
-    found = retraining.load(inside.TEMPLATE / "retrain.yaml")
+    found = load_retrain(inside.TEMPLATE / "retrain.yaml")
     assert (found.combine, found.automerge, found.performance) == ("any", False, "off")
-    assert len(KEYS) == 20
+    assert len(KEYS) == 17
     lines = (inside.TEMPLATE / "retrain.yaml").read_text().splitlines()
     shown = [line.removeprefix("#   ") for line in lines if line.startswith("#   ")]
     assert yaml.safe_load("\n".join(shown)) == PERFORMANCE  # the example in its comment
@@ -167,7 +168,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "the wrong limit": (
         {"performance": PERFORMANCE | {"metric": "log_loss"}}, "log_loss wants a limit `max`",
     ),
-    "a share of 1": ({"drift": {"false_alarms": 0.5, "max_missing": 0.05}}, "false_alarms"),
+    "drift's old section": ({"drift": {"false_alarms": 0.01}}, "in params.yaml now"),
     "no period": ({"performance": PERFORMANCE | {"periods": 0}}, "periods"),
 }  # fmt: skip
 
@@ -294,7 +295,7 @@ def test_any_and_all(here: Path) -> None:
         (lambda: None, False),
         (lambda: add(1), True),
         (lambda: inside.set_params(train={"lr": 0.001}), True),
-        (lambda: Path("pipeline/fit.py").write_text("# Mine\n"), True),
+        (lambda: Path("pipeline/training_loop.py").write_text("# Mine\n"), True),
         (lambda: Path("dvc.lock").unlink(), True),
     ],
     ids=["nothing", "data", "a parameter", "code", "never trained"],
@@ -332,7 +333,7 @@ def test_without_any_model_a_retraining_is_due(
 
 def test_the_command(here: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
-    command = [sys.executable, "-m", "pipeline.trigger"]
+    command = [sys.executable, "-m", "ops", "trigger"]
     said = run(*command, cwd=here, env={"GITHUB_OUTPUT": str(output)})
     assert "do not retrain: none of schedule, new_rows, drift fired" in said
     add(1500, by=1.6)
@@ -341,11 +342,18 @@ def test_the_command(here: Path, tmp_path: Path) -> None:
     assert Path("reports/drift.png").exists()
     said = run(*command, "--force", cwd=here, env={"GITHUB_OUTPUT": str(output)})
     assert "retrain: forced" in said
+    said = run(*command, "--force", "--why", "asked for", cwd=here)
+    assert "retrain: asked for" in said
     Path("retrain.yaml").unlink()
     said = run(*command, cwd=here, code=2, env={"GITHUB_OUTPUT": str(output)})
     assert said == "trigger: retrain.yaml: no such file; run this in the project's folder\n"
     told = [line for line in output.read_text().split() if line.startswith("retrain=")]
     assert told == ["retrain=false", "retrain=true", "retrain=true"]
+
+
+def test_the_command_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trigger.main(as_json=True)
+    assert json.loads(capsys.readouterr().out) == json.loads(trigger.REPORT.read_text())
 
 
 def test_where_dvc_tracks_the_data_its_files_are_known_by_their_md5(
@@ -360,22 +368,22 @@ def test_where_dvc_tracks_the_data_its_files_are_known_by_their_md5(
     against = reference.find()
     assert against
     tracked = against._replace(folder=tmp_path)
-    assert newest.find(tracked).amount == 0
+    assert new_rows.find(tracked).amount == 0
     add(200, seed=5, name="later.csv")
-    assert newest.find(tracked).amount == 200
+    assert new_rows.find(tracked).amount == 200
     # the list of the folder's files comes from the storage where the cache lacks it
     dvc("push", "-q", cwd=here)
     listed = next(Path(".dvc/cache/files/md5").rglob("*.dir"))
     content = listed.read_bytes()
     listed.unlink()
-    assert newest.find(tracked).amount == 200
+    assert new_rows.find(tracked).amount == 200
     assert listed.read_bytes() == content
     listed.unlink()
     stored = next((here.parent / "credit-risk-storage").rglob("*.dir"))
     stored.chmod(0o644)
     stored.write_bytes(b"[]")
     with pytest.raises(Problem, match="altered in the storage") as wrong:
-        newest.find(tracked)
+        new_rows.find(tracked)
     assert wrong.value.code == 2
 
 
@@ -498,19 +506,17 @@ def test_an_unknown_metric_is_no_decision(spoilt: Path, metric: str) -> None:
 
 def test_labels_of_many_classes(here: Path) -> None:
     """Labels are captured of many classes: what needs probabilities is not known."""
-    from pipeline.watching import answered
-
-    spec: Any = {"task": "multiclass", "target": "kind", "classes": [1, 2, 3]}
+    model: Any = SimpleNamespace(task="multiclass", target="kind", classes=[1, 2, 3])
     table = pd.DataFrame({"kind": [1, 2, 3, 1] * 100, "answer": [1, 2, 3, 3] * 100,
                           "answered_on": pd.Timestamp("2026-01-01")})  # fmt: skip
     labelled(table)
-    wanted = retraining.Performance(**(PERFORMANCE | {"metric": "accuracy", "periods": 1}))
-    assert answered.periods(wanted, spec)[0]["value"] == 0.75
+    wanted = Performance(**(PERFORMANCE | {"metric": "accuracy", "periods": 1}))
+    assert performance.periods(wanted, model)[0]["value"] == 0.75
     labelled(table.assign(answer=9))
     with pytest.raises(Problem, match="400 answers are none of 1, 2, 3"):
-        answered.periods(wanted, spec)
+        performance.periods(wanted, model)
     with pytest.raises(Problem, match="of labels only"):
-        answered.periods(wanted.model_copy(update={"metric": "roc_auc"}), spec)
+        performance.periods(wanted.model_copy(update={"metric": "roc_auc"}), model)
 
 
 def test_mutated_triggers_are_noticed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

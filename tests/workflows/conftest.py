@@ -68,9 +68,8 @@ def trained_once(generate: Any, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 
 def verb(project: Path, *arguments: str, code: int = 0, **env: str) -> str:
-    """What `python -m pipeline.VERB ...` prints in a project."""
-    name, *rest = arguments
-    return run(sys.executable, "-m", f"pipeline.{name}", *rest, cwd=project, code=code, env=env)
+    """What `python -m ops VERB ...` prints in a project."""
+    return run(sys.executable, "-m", "ops", *arguments, cwd=project, code=code, env=env)
 
 
 def carded(project: Path, message: str) -> None:

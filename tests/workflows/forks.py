@@ -128,7 +128,7 @@ def holds(workflow: Json, job: Json, event: str) -> Iterator[str]:
     labels = wf.labels(job)
     if labels is None or not all(wf.HOSTED.fullmatch(label) for label in labels):
         yield f"runs on {job.get('runs-on')}, which may be a machine of ours"
-    if re.search(r"cml runner|infra\.(launch|reap)", text):
+    if re.search(r"cml runner|ops machine (launch|reap)", text):
         yield "hires or ends machines"
     if event == "workflow_run":  # it has a token that may write, so it must run main's code only
         if re.search(r"actions/checkout@|gh pr checkout|git (clone|fetch)", text):

@@ -96,7 +96,7 @@ def concurrency(files: Files) -> Iterator[str]:
         elif said.get("cancel-in-progress") is not CANCELS.get(name, False):
             yield f"{name}: cancel-in-progress is {said.get('cancel-in-progress')}"
     for name, job, body, _ in jobs(files):
-        if "infra.launch" in " ".join(wf.strings(body)):
+        if "ops machine launch" in " ".join(wf.strings(body)):
             said = body.get("concurrency", {})
             if said.get("cancel-in-progress") is not False:
                 yield f"{name}: {job} hires, and may be cancelled half-way"

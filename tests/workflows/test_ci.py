@@ -12,7 +12,7 @@ from workflows.edits import Edit, bad_data, swap
 
 CI = "ci.yml"
 GREEN = {"code": "success", "data": "success"}
-STEPS = ("make lint", "pytest -q tests/code", "pipeline.doctor", "pytest -q tests/data")
+STEPS = ("make lint", "pytest -q tests/code", "ops doctor", "pytest -q tests/data")
 
 
 def pushed(hub: Hub, edit: Edit, branch: str = "feature") -> events.Event:

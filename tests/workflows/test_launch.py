@@ -91,7 +91,7 @@ def test_identities(hub: Hub) -> None:
     hub.run(TRAIN, event, instead={"train": [configure, *steps]}).ended(0, HIRED)
     subjects = [claims["sub"] for claims in hub.github.issued]
     assert subjects == [f"repo:{hub.repo}:environment:machines", f"repo:{hub.repo}:pull_request"]
-    trusted = git(hub.origin, "show", "main:infra/bootstrap.yaml")
+    trusted = git(hub.origin, "show", "main:ops/machines/bootstrap.yaml")
     for subject in subjects:
         assert f"${{Subject}}:{subject.partition(hub.repo + ':')[2]}" in trusted
 

@@ -108,6 +108,8 @@ def test_documentation_trains_nothing(hub: Hub) -> None:
         "gates.yaml",
         "machine.yaml",
         "dvc.lock",
+        "core/tables.py",
+        "ops/gates/gate.py",
         "pipeline/train.py",
         "data/raw/sample.csv.dvc",
         "data/reference/profile.json",
@@ -222,7 +224,7 @@ def test_mutation_a_shallow_clone_has_nothing_to_compare_with(hub: Hub) -> None:
 
 def test_mutation_without_the_last_step_a_refused_model_is_green(hub: Hub) -> None:
     event = origin.pull_request(hub, REFUSED)
-    judge = r"      - name: Judge\n        run: python -m pipeline.gate\n\n"
+    judge = r"      - name: Judge\n        run: python -m ops gate\n\n"
     around = r"      - name: (Lay out|Model card)[^\n]*\n(        [^\n]*\n)+"  # to save their time
     change = cut(f"{judge}|{around}")
     result = hub.run(TRAIN, event, change=change)

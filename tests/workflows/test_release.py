@@ -23,7 +23,7 @@ FAILED = {"staging": "failure", "production": "skipped"}
 HALF = YES | {"production": "failure"}
 FIRST = {"model@v1.0.0", "model#staging#1", "model#production#2"}
 SECOND = FIRST | {"model@v1.1.0", "model#staging#3", "model#production#4"}
-# The tags of pipeline/registry.py, of whatever they name
+# The tags of ops/registry/registry.py, of whatever they name
 REGISTRY = """#!/bin/bash
 set -euo pipefail
 case $1 in
@@ -51,7 +51,7 @@ def tags(hub: Hub) -> set[str]:
 def quick(hub: Hub, mutation: Change, registry: str = REGISTRY) -> Change:
     """The mutation, and tags as the registry makes them, in no time: no model is fetched."""
     hub.programs = {"registry": registry}
-    names = cut("python -m pipeline.registry", "registry")
+    names = cut("python -m ops registry", "registry")
     return lambda text: names(cut("dvc pull", "true")(mutation(text)))
 
 

@@ -251,7 +251,7 @@ def test_mutations(released: Hub, mutation: Any, automerge: str, says: Any) -> N
 
 
 def test_mutation_a_verdict_that_nobody_minds(released: Hub) -> None:
-    judge = "        run: python -m pipeline.gate\n"
+    judge = "        run: python -m ops gate\n"
     name = rf"(name: Judge\n{judge})(?=\n  # A pull request from a fork)"
     edit = swap(".github/workflows/train.yml", name, r"\1        continue-on-error: true\n")
     origin.commit(released, edit)

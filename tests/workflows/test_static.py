@@ -93,11 +93,11 @@ MUTATIONS = [
     (
         "failures",
         "train.yml",
-        r"run: python -m pipeline.gate",
-        "run: echo $(python -m pipeline.gate)",
+        r"run: python -m ops gate",
+        "run: echo $(python -m ops gate)",
     ),
     ("failures", "comment.yml", r"number=\$\(jq", "export number=$(jq"),
-    ("failures", "ci.yml", r"run: make lint", "run: if make lint; then echo fine; fi"),
+    ("failures", "ci.yml", r"run: make lint READY=", "run: if make lint; then echo fine; fi"),
     ("shellcheck", "comment.yml", r'"head=\$OWNER:\$BRANCH"', "head=$OWNER:$BRANCH"),
     ("shellcheck", "train.yml", r'case "\$SAMPLE" in', 'rm -r $SAMPLE/; case "$SAMPLE" in'),
     ("comments", "train.yml", "--publish=false ", ""),
@@ -167,6 +167,12 @@ MUTATIONS = [
         "      - uses: actions/checkout@v7\n      - name: Only",
     ),
     ("reachable", "comment.yml", "actions: read", "id-token: write"),
+    (
+        "reachable",
+        "train.yml",
+        r"(?s)(  fork:.*?)run: python -m ops gate",
+        r"\1run: python -m ops machine launch",
+    ),
 ]
 
 
@@ -220,12 +226,13 @@ VARIABLES = {
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])
 def test_a_hired_machine_ends(project: Path, copy_of: Any, cloud: str) -> None:
-    """What is asked of CML, by `python -m infra.launch --dry-run`."""
+    """What is asked of CML, by `python -m ops machine launch --dry-run`."""
     there = copy_of(project)
     path = there / "machine.yaml"
     text = re.sub(r'(?m)^use: "?[\w-]+"?', f"use: {cloud}", path.read_text())
     path.write_text(text)
-    said = run(sys.executable, "-m", "infra.launch", "--dry-run", cwd=there, env=VARIABLES)
+    launch = [sys.executable, "-m", "ops", "machine", "launch", "--dry-run"]
+    said = run(*launch, cwd=there, env=VARIABLES)
     words = shlex.split(said.partition("\n# its startup")[0].replace("\\\n", " "))
     flags = [word[2:].partition("=")[::2] for word in words if word.startswith("--")]
     order = {name: value for name, value in flags if name != "cloud-metadata"}

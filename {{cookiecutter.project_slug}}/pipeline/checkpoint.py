@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from pipeline import prepared, stage
-from pipeline.config import Params
+from core.files import replacing
+from core.paths import CHECKPOINT
+from pipeline import dataset
 from pipeline.features import Spec
 from pipeline.network import Network
 from pipeline.optimizer import AdamW
+from pipeline.params import Params
 
-PATH = Path("models/checkpoint.safetensors")
 OF_OPTIMIZER = ("mean", "square", "average")
 IRRELEVANT = {"resume", "threads"}  # to the weights that come out
 
@@ -25,12 +27,16 @@ def fingerprint(params: Params, spec: Spec) -> str:
     digest = hashlib.sha256()
     train = params.train.model_dump(exclude=IRRELEVANT)
     digest.update(json.dumps([params.model.model_dump(), train, spec], sort_keys=True).encode())
-    for path in (
-        *map(prepared.path, ("train", "val")),
-        *sorted(Path(__file__).parent.glob("*.py")),
-    ):
+    for path in (*map(dataset.path, ("train", "val")), *_loaded()):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _loaded() -> list[Path]:
+    """The files of core/ and pipeline/ that this process has imported: what training uses."""
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    ours = (files[name] for name in sorted(files) if name.split(".")[0] in ("core", "pipeline"))
+    return [Path(file) for file in ours if file]
 
 
 def save(network: Network, optimizer: AdamW, best: dict[str, Any], about: dict[str, Any]) -> None:
@@ -38,9 +44,12 @@ def save(network: Network, optimizer: AdamW, best: dict[str, Any], about: dict[s
     tensors = {f"weight.{name}": t.detach() for name, t in network.state_dict().items()}
     tensors |= {kind: getattr(optimizer, kind) for kind in OF_OPTIMIZER}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    with stage.replacing(PATH) as temporary:
-        save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, temporary,
-                  {"about": json.dumps({**about, "steps": optimizer.steps})})  # fmt: skip
+    with replacing(CHECKPOINT) as temporary:
+        save_file(
+            {name: t.cpu().contiguous() for name, t in tensors.items()},
+            temporary,
+            {"about": json.dumps({**about, "steps": optimizer.steps})},
+        )
 
 
 def load(
@@ -48,7 +57,7 @@ def load(
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Put the state of the last epoch back; (about, best weights), or None for no such training."""
     try:
-        with safe_open(PATH, "pt") as file:
+        with safe_open(CHECKPOINT, "pt") as file:
             about = json.loads(file.metadata()["about"])
             if about["fingerprint"] != fingerprint:
                 return None

@@ -1,4 +1,4 @@
-"""Score the model on the test rows: as a whole, by group, beside the plain model."""
+"""Score the model on the test rows: as a whole, by group, beside the linear baseline."""
 
 import time
 from pathlib import Path
@@ -7,51 +7,63 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import config, cost, features, model, plots, prepared, scores, slices, stage
-from pipeline.errors import Problem, nearest
+from core.errors import Problem, nearest
+from core.files import write_json
+from core.paths import BASELINE, COST, EVALUATION, MODEL, QUALITY, SLICES, TRAINING_CURVE
+from core.runner import run_stage, stage_seconds
+from pipeline import dataset, latency, metrics, plots, slices
+from pipeline.features import encode_target
+from pipeline.model import Model, load_model
+from pipeline.params import Params, load_params
 
-QUALITY = Path("metrics/quality.json")
-COST = Path("metrics/cost.json")
-SLICES = Path("reports/slices.json")
-PICTURE = Path("reports/evaluation.png")
-BESIDE = ("roc_auc", "log_loss", "r2", "rmse")  # the plain model's headline scores
 
-
-def evaluate(params: config.Params) -> dict[str, Any]:
+def evaluate(params: Params) -> dict[str, Any]:
     """Write the scores, slices, plots and costs of models/model.safetensors; the headline scores.
 
     Quality never fails here: what is good enough is for gates.yaml to say.
     """
     start = time.perf_counter()
-    knobs, fitted, plain = params.evaluate, model.load(), model.load(model.BASELINE)
-    test = prepared.frame("test")
+    settings, model, baseline = params.evaluate, load_model(), load_model(BASELINE)
+    test = dataset.frame("test")
     _check(params.data.protected, list(map(str, test)))
-    task = fitted.spec["task"]
-    truth = features.answers(test[fitted.spec["target"]], fitted.spec)
-    guess, beside = fitted.score(test), plain.score(test)
-
-    score = scores.OF_TASK[task]
+    task = model.task
+    truth = encode_target(test[model.target], task, model.classes)
     protected = test[params.data.protected]
 
-    def report(answers: np.ndarray) -> dict[str, Any]:
-        overall = score(truth, answers, knobs.threshold, knobs.calibration_bins)
-        return {
-            "overall": overall,
-            "slices": slices.slices(protected, task, truth, answers, knobs),
-        }
+    def report(scores: np.ndarray) -> dict[str, Any]:
+        bins = settings.calibration_bins
+        overall = metrics.evaluate(task, truth, scores, settings.threshold, bins)
+        by_group = slices.slices(protected, task, truth, scores, settings)
+        return {"overall": overall, "slices": by_group}
 
-    model_report, plain_report = report(guess), report(beside)
-    quality, baseline = model_report["overall"], plain_report["overall"]
-    stage.write_json(SLICES, {"rows": len(test), **model_report, "baseline": plain_report})
-    found = plots.tables(fitted, test, truth, guess, knobs)
-    plots.write(found)
-    _draw(found, quality)
-    taken = {name: stage.seconds().get(name) for name in ("prepare", "validate", "train")}
+    scores = finite_scores(model, test, MODEL)
+    model_report, baseline_report = report(scores), report(finite_scores(baseline, test, BASELINE))
+    quality = model_report["overall"]
+    write_json(SLICES, {"rows": len(test), **model_report, "baseline": baseline_report})
+    tables = plots.tables(model, test, truth, scores, settings)
+    plots.write(tables)
+    _draw(tables, quality)
+    taken = {name: stage_seconds().get(name) for name in ("prepare", "validate", "train")}
     taken["evaluate"] = round(time.perf_counter() - start, 2)
-    stage.write_json(COST, {**cost.cost(fitted, test, model.MODEL), "seconds": taken})
-    headline = {**quality, "baseline": {k: v for k, v in baseline.items() if k in BESIDE}}
-    stage.write_json(QUALITY, headline)
+    write_json(COST, {**latency.cost(model, test, MODEL), "seconds": taken})
+    compared = baseline_report["overall"].items()
+    headline = {
+        **quality,
+        "baseline": {name: value for name, value in compared if metrics.METRICS[name].headline},
+    }
+    write_json(QUALITY, headline)
     return headline
+
+
+def finite_scores(model: Model, test: pd.DataFrame, path: Path) -> np.ndarray:
+    """The model's scores of the test rows. Raises `Problem` where they are not finite."""
+    scores = model.score(test)
+    if wrong := int((~np.isfinite(scores.reshape(len(test), -1)).all(1)).sum()):
+        raise Problem(
+            f"{path}: {wrong:,} of {len(test):,} test rows are given no finite score; "
+            "`dvc repro -f train` trains it anew"
+        )
+    return scores
 
 
 def _check(protected: list[str], names: list[str]) -> None:
@@ -60,26 +72,27 @@ def _check(protected: list[str], names: list[str]) -> None:
             raise Problem(
                 f"params.yaml: data.protected names {name!r}, which the data lacks"
                 f"{nearest(name, names)}",
-                2,
             )
 
 
-def _draw(found: dict[str, pd.DataFrame], quality: dict[str, float]) -> None:
-    from pipeline import pictures
+def _draw(tables: dict[str, pd.DataFrame], quality: dict[str, float]) -> None:
+    from core import pictures
 
-    training = pd.read_csv("plots/training.csv")
-    title = "   ".join(f"{name} {quality[name]:.3f}" for name in BESIDE if name in quality)
-    pictures.sheet({"training": training, **found}, title, PICTURE)
+    training = pd.read_csv(TRAINING_CURVE)
+    title = "   ".join(
+        f"{name} {quality[name]:.3f}" for name in quality if metrics.METRICS[name].headline
+    )
+    pictures.sheet({"training": training, **tables}, title, EVALUATION)
 
 
 def main() -> None:
     """`python -m pipeline.evaluate`"""
-    headline = evaluate(config.load())
-    beside = headline.pop("baseline")
+    headline = evaluate(load_params())
+    baseline = headline.pop("baseline")
     for name, value in headline.items():
-        note = f"   (plain model {beside[name]:.4f})" if name in beside else ""
+        note = f"   (linear baseline {baseline[name]:.4f})" if name in baseline else ""
         print(f"{name:18}{value:10.4f}{note}")
 
 
 if __name__ == "__main__":
-    stage.run("evaluate", main)
+    run_stage("evaluate", main)

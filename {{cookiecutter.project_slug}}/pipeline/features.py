@@ -1,24 +1,28 @@
 """Turn a table into numbers and codes: one way for training, scoring and serving."""
 
-from typing import Any, NamedTuple, TypedDict
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
-from pipeline.config import Data
-from pipeline.errors import Problem, nearest
+from core.errors import Problem, nearest
+from pipeline.params import Data, Task
 
 CLIP = 8.0  # standard deviations; what lies beyond counts as this
 RARE = 5  # a level seen in fewer training rows is treated as unseen
 UNSEEN, MISSING, FIRST = 0, 1, 2  # codes of a category
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[Finite, Field(gt=0)]
 
 
 class Number(TypedDict):
     """A numeric input: dates are days since 1970, booleans 0 and 1."""
 
     name: str
-    mean: float
-    std: float
+    mean: Finite
+    std: Positive
     missing: bool  # some training rows lack it, so that lacking it may tell something
 
 
@@ -33,12 +37,46 @@ class Spec(TypedDict):
     """What a model takes in and gives out; it is saved in the model's file."""
 
     target: str
-    task: str
-    classes: list[Any]  # sorted; of two, the second is the positive one
-    center: float  # of a number to predict
-    scale: float
+    task: Task
+    classes: list[bool | int | float | str]  # sorted; of two, the second is the positive one
+    center: Finite  # of a number to predict
+    scale: Positive
     numbers: list[Number]
     categories: list[Category]
+
+
+SPEC = TypeAdapter(Spec)
+
+
+def check_spec(content: Any) -> Spec:
+    """The spec of a model's file. Raises `ValueError` for what `learn` would never say."""
+    spec = SPEC.validate_python(content, strict=True, extra="forbid")
+    names = [one["name"] for one in spec["numbers"]]
+    names += [one["name"] for one in spec["categories"]]
+    unique: list[list[Any]] = [one["levels"] for one in spec["categories"]]
+    for values in (names, list[Any](spec["classes"]), *unique):
+        if len(set(values)) < len(values):
+            raise ValueError(f"something is named twice: {values}"[:200])
+    count = len(spec["classes"])
+    if {"binary": count != 2, "multiclass": count < 1, "regression": count > 0}[spec["task"]]:
+        raise ValueError(f"{spec['task']} with {count} classes")
+    if not names:
+        raise ValueError("no columns")
+    return spec
+
+
+class Input(NamedTuple):
+    """A column that a model needs."""
+
+    name: str
+    kind: str  # number (also dates and booleans) or category
+    levels: list[str]  # that it knows, of a category
+
+
+def inputs_of(spec: Spec) -> list[Input]:
+    """The columns of a spec, numbers first."""
+    numbers = [Input(one["name"], "number", []) for one in spec["numbers"]]
+    return numbers + [Input(one["name"], "category", one["levels"]) for one in spec["categories"]]
 
 
 class Inputs(NamedTuple):
@@ -104,21 +142,33 @@ def encode(frame: pd.DataFrame, spec: Spec) -> Inputs:
     return Inputs(numbers, codes)
 
 
-def answers(target: pd.Series, spec: Spec) -> np.ndarray:
+def encode_target(target: pd.Series, task: str, classes: list[Any]) -> np.ndarray:
     """The target of n rows: int64 positions in `classes`, or float64 numbers.
 
     Raises `Problem` for a label that is missing or that training has not seen.
     """
-    if spec["task"] == "regression":
+    if task == "regression":
         return target.to_numpy(np.float64)
-    place = {label: i for i, label in enumerate(spec["classes"])}
+    place = {label: i for i, label in enumerate(classes)}
     labels = pd.Categorical(target)
     unknown = [str(one) for one in labels.categories if plain(one) not in place]
     if unknown or (labels.codes < 0).any():
-        raise Problem(
-            f"{spec['target']}: labels {unknown or 'missing'} are none of {spec['classes']}"
-        )
+        raise Problem(f"{target.name}: labels {unknown or 'missing'} are none of {classes}")
     return np.array([place[plain(one)] for one in labels.categories], np.int64)[labels.codes]
+
+
+def link(logits: np.ndarray, spec: Spec, temperature: float = 1.0) -> np.ndarray:
+    """Logits (n, outputs) as answers: (n,) probabilities, (n, classes) probabilities, (n,) numbers.
+
+    A number was learnt standardised; probabilities are of logits divided by `temperature`.
+    """
+    if spec["task"] == "regression":
+        return np.asarray(logits[:, 0] * spec["scale"] + spec["center"])
+    logits = logits / temperature
+    if spec["task"] == "binary":
+        return np.asarray(1 / (1 + np.exp(-logits[:, 0])))
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(shares / shares.sum(1, keepdims=True))
 
 
 def plain(label: Any) -> Any:

@@ -35,11 +35,11 @@ class Network(nn.Module):
         pieces: int = 0,
     ) -> None:
         super().__init__()
-        levels = [FIRST + len(category["levels"]) for category in spec["categories"]]
+        levels = level_counts(spec)
         self.members = members if hidden else 1
         self.dropout = dropout
         outputs = max(1, len(spec["classes"])) if spec["task"] == "multiclass" else 1
-        lacking = [i for i, number in enumerate(spec["numbers"]) if number["missing"]]
+        lacking = places(spec)["lacking"]
         self.register_buffer("lacking", torch.tensor(lacking, dtype=torch.int64))
         self.register_buffer("slope", torch.zeros(len(spec["numbers"]), pieces))
         self.register_buffer("offset", torch.zeros(pieces))
@@ -135,6 +135,18 @@ class Shared(nn.Module):
             return F.linear(x, self.weight, self.bias[0])
         x = x.unsqueeze(1) if x.dim() == 2 else x
         return F.linear(x * self.scale_in, self.weight) * self.scale_out + self.bias
+
+
+def level_counts(spec: Spec) -> list[int]:
+    """How many codes each category has."""
+    return [FIRST + len(category["levels"]) for category in spec["categories"]]
+
+
+def places(spec: Spec) -> dict[str, list[int]]:
+    """The buffers of a network that follow from its columns alone."""
+    lacking = [i for i, number in enumerate(spec["numbers"]) if number["missing"]]
+    starts = np.cumsum([0, *level_counts(spec)])[: len(spec["categories"])]
+    return {"lacking": lacking, "levels.starts": starts.tolist()}
 
 
 def cut(numbers: np.ndarray, bins: int) -> list[Tensor]:

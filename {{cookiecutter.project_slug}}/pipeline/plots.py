@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import scores, stage
-from pipeline.config import Evaluate
+from core.files import replacing
+from pipeline import metrics
 from pipeline.model import Model
+from pipeline.params import Evaluate
 
 FOLDER = Path("plots/test")  # evaluate's; plots/training.csv is train's
 POINTS = 200  # of a curve
@@ -26,8 +27,9 @@ def _entry(name: str, x: str, y: str | list[str], labels: str, template: str = "
 TRAINING = _entry("training", "epoch", ["train_loss", "val_loss"], "Training|Epoch|Loss")
 ROC = _entry("test/roc", "fpr", "tpr", "ROC|False positive rate|True positive rate", "simple")
 PR = _entry("test/pr", "recall", "precision", "Precision and recall|Recall|Precision", "simple")
-CALIBRATION = _entry("test/calibration", "predicted", "actual",
-                     "Calibration|Predicted share|True share")  # fmt: skip
+CALIBRATION = _entry(
+    "test/calibration", "predicted", "actual", "Calibration|Predicted share|True share"
+)
 CONFUSION = _entry(
     "test/confusion", "actual", "predicted", "Confusion|Actual|Predicted", "confusion"
 )
@@ -63,12 +65,12 @@ def tables(
     `truth` and `guess` are as for the scores of the task, one per row of `test`.
     """
     found = {"importance": importance(model, test, truth, knobs)}
-    if model.spec["task"] == "regression":
+    if model.task == "regression":
         some = np.linspace(0, len(truth) - 1, min(len(truth), 1000)).astype(int)
         found["predicted"] = pd.DataFrame({"actual": truth[some], "predicted": guess[some]})
         return {**found, "scores": _histogram(guess, {"all": np.full(len(guess), True)})}
-    labels = np.array([str(one) for one in model.spec["classes"]])
-    if model.spec["task"] == "binary":
+    labels = np.array([str(one) for one in model.classes])
+    if model.task == "binary":
         each = [(truth == 1, guess)]
         said, sure, right = (guess >= knobs.threshold).astype(int), guess, truth == 1
         groups = {"negative": ~right, "positive": right}
@@ -94,7 +96,7 @@ def write(found: dict[str, pd.DataFrame]) -> None:
     for old in FOLDER.glob("*.csv"):
         old.unlink()
     for name, table in found.items():
-        with stage.replacing(FOLDER / f"{name}.csv") as temporary:
+        with replacing(FOLDER / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
 
 
@@ -104,14 +106,17 @@ def importance(
     """Score lost when a column is shuffled (Breiman 2001; Fisher et al. 2019), largest first."""
     some = np.linspace(0, len(test) - 1, min(len(test), knobs.importance_rows)).astype(int)
     frame, truth = test.iloc[some].reset_index(drop=True), truth[some]
-    task = model.spec["task"]
+    task = model.task
 
     def score(table: pd.DataFrame) -> float:
-        found = scores.OF_TASK[task](truth, model.score(table), 0.5, 10)
-        return found.get(scores.WATCHED[task], 0.0)
+        answers = metrics.Answers(
+            task, truth, model.score(table), knobs.threshold, knobs.calibration_bins
+        )
+        return watched.function(answers) or 0.0
 
+    watched = metrics.headline(task)
     rng, full = np.random.default_rng(0), score(frame)
-    names = [part["name"] for part in (*model.spec["numbers"], *model.spec["categories"])]
+    names = [one.name for one in model.inputs]
     lost = []
     for name in names:
         shuffled = [
@@ -128,7 +133,7 @@ def _curves(each: list[tuple[np.ndarray, np.ndarray]]) -> tuple[pd.DataFrame, pd
     at = np.linspace(0, 1, POINTS + 1)
     tpr, precision = [], []
     for yes, chance in each:
-        true, false, _ = scores.curve(yes, chance)
+        true, false, _ = metrics.curve(yes, chance)
         rate, recall = false / max(1, false[-1]), true / max(1, true[-1])
         tpr.append(np.interp(at, np.append(0, rate), np.append(0, recall)))
         best = np.maximum.accumulate((true / (true + false))[::-1])[::-1]

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import scores
-from pipeline.config import Evaluate
+from pipeline import metrics
+from pipeline.params import Evaluate
 
 PARTS = 4  # a protected number is cut into so many parts of equal size
 
@@ -30,8 +30,9 @@ def slices(
             rows = order[bounds[i] : bounds[i + 1]]
             scored = {}
             if len(rows) >= knobs.min_slice_rows:
-                score = scores.OF_TASK[task]
-                scored = score(truth[rows], guess[rows], knobs.threshold, knobs.calibration_bins)
+                scored = metrics.evaluate(
+                    task, truth[rows], guess[rows], knobs.threshold, knobs.calibration_bins
+                )
                 scored |= _shares(task, truth[rows], guess[rows], knobs.threshold)
             if len(rows):
                 found[str(name)][group] = {"rows": len(rows), **scored}

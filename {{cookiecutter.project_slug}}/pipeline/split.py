@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline import raw
-from pipeline.config import Params
-from pipeline.errors import Problem
+from core import tables
+from core.errors import Problem
+from pipeline.params import Params
 
 LEFT_OUT = -1  # by prepare.sample
 Sides = np.ndarray  # int8, one per row: a position in prepared.SIDES, or LEFT_OUT
@@ -99,7 +99,7 @@ def _at_random(params: Params) -> Splitter:
 
 def _by_time(params: Params) -> Splitter:
     column = str(params.data.time)
-    times = np.sort(_ticks(raw.read(params.data.path, [column]).column(0), params))
+    times = np.sort(_ticks(tables.read(params.data.path, [column]).column(0), params))
     times = times[~np.isnan(times)]
     if not len(times):
         raise Problem(f"{params.data.path}: column {column!r} is empty; data.time must hold dates")

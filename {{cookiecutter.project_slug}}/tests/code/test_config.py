@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, contract
-from pipeline.errors import Problem
-from pipeline.judging import gates
+from core.errors import Problem
+from core.validation.schema import load_schema
+from ops.gates.gates_yaml import load_gates
+from pipeline.params import load_params
 
 
 def test_the_projects_own_files_are_valid() -> None:
-    config.load()
-    contract.load()
-    gates.load()
+    load_params()
+    load_schema()
+    load_gates()
 
 
 @pytest.mark.parametrize(
@@ -34,5 +35,5 @@ def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) ->
     path = tmp_path / "params.yaml"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(Problem, match=message) as problem:
-        config.load(path)
+        load_params(path)
     assert problem.value.code == 2

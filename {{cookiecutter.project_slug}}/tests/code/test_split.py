@@ -6,18 +6,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline import config, strict
+from core.yaml_io import check_yaml, read_yaml
+from pipeline.params import Params
 from pipeline.split import LEFT_OUT, splitter
 
 ROWS = 4000
 
 
-def params(**changes: Any) -> config.Params:
-    content = strict.read_yaml("params.yaml")
+def params(**changes: Any) -> Params:
+    content = read_yaml("params.yaml")
     content["data"] |= {"target": "y", "task": "binary", "protected": [], "drop": []}
     content["data"] |= {"id": "id", "group": "shop", "time": None, "label_time": None}
     content["prepare"] |= {"val": 0.15, "test": 0.15, "sample": 1.0, "seed": 0, **changes}
-    return strict.check(config.Params, content, "params.yaml")
+    return check_yaml(Params, content, "params.yaml")
 
 
 def rows(first: int = 0, count: int = ROWS) -> pa.RecordBatch:

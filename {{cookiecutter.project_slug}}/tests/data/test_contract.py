@@ -6,26 +6,33 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import config, conform, contract, prepared, raw, stage, validate
+from core import tables
+from core.files import read_json
+from core.paths import REFERENCE, VALIDATION
+from core.tables import to_pandas
+from core.validation import check_schema
+from core.validation.schema import load_schema
+from pipeline import dataset
+from pipeline.params import load_params
 
-DATA = config.load().data
+DATA = load_params().data
 there = pytest.mark.skipif(
     not Path(DATA.path).exists(), reason=f"no {DATA.path} here: dvc pull fetches it"
 )
 split = pytest.mark.skipif(
-    not all(prepared.path(side).exists() for side in prepared.SIDES),
+    not all(dataset.path(side).exists() for side in dataset.SIDES),
     reason="no split yet: dvc repro prepare makes it",
 )
 
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    return prepared.to_pandas(raw.read(DATA.path))
+    return to_pandas(tables.read(DATA.path))
 
 
 @there
 def test_the_raw_data_keeps_the_contract(table: pd.DataFrame) -> None:
-    problems = conform.check_frame(contract.load(), table)
+    problems = check_schema.check_frame(load_schema(), table)
     assert not problems, "\n".join(map(str, problems))
 
 
@@ -40,30 +47,30 @@ def test_every_column_that_params_name_is_there(table: pd.DataFrame) -> None:
 def test_a_row_that_breaks_the_contract_is_found(table: pd.DataFrame) -> None:
     broken = table.drop(columns=DATA.target)
     broken["a column that nobody knows"] = 1
-    found = {one.column for one in conform.check_frame(contract.load(), broken)}
+    found = {one.column for one in check_schema.check_frame(load_schema(), broken)}
     assert DATA.target in found, "schema.yaml does not ask for the target"
 
 
 @there
 def test_the_reference_profile_describes_these_columns(table: pd.DataFrame) -> None:
-    reference = stage.read_json(validate.REFERENCE).get("columns")
+    reference = read_json(REFERENCE).get("columns")
     assert not reference or set(reference) == set(table), "drift of the others goes unseen"
 
 
 @split
 def test_no_row_is_on_two_sides_of_the_split() -> None:
-    apart = DATA.group if config.load().prepare.split == "group" else DATA.id
+    apart = DATA.group if load_params().prepare.split == "group" else DATA.id
     if not apart:
         pytest.skip("params.yaml names no id")
-    ids = [set(prepared.column(apart, (side,))) for side in prepared.SIDES]
+    ids = [set(dataset.column(apart, (side,))) for side in dataset.SIDES]
     shared = [len(one & other) for i, one in enumerate(ids) for other in ids[:i]]
     assert shared == [0, 0, 0], f"{apart} of val and train, test and train, test and val"
 
 
 @split
 def test_the_split_has_passed_validation() -> None:
-    if not validate.REPORT.exists():
+    if not VALIDATION.exists():
         pytest.skip("not validated yet: dvc repro validate")
-    report = json.loads(validate.REPORT.read_text(encoding="utf-8"))
+    report = json.loads(VALIDATION.read_text(encoding="utf-8"))
     assert report["passed"], report["problems"]
-    assert report["rows"] == sum(prepared.rows(side) for side in prepared.SIDES)
+    assert report["rows"] == sum(dataset.rows(side) for side in dataset.SIDES)

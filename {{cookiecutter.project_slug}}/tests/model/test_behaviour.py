@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import config, model, prepared
-from pipeline.judging import behaviour, gates
-from pipeline.model import MODEL, Model
+from core.paths import CASES, MODEL
+from ops.gates import behaviour
+from pipeline import dataset
+from pipeline.model import Model, load_model
+from pipeline.params import load_params
 
 pytestmark = pytest.mark.skipif(
     not MODEL.exists(), reason=f"no {MODEL} yet: dvc repro, or dvc pull"
@@ -15,19 +17,19 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def fitted() -> Model:
-    return model.load()
+    return load_model()
 
 
 @pytest.fixture(scope="module")
 def test_rows() -> pd.DataFrame:
-    return prepared.frame("test").head(200)
+    return dataset.frame("test").head(200)
 
 
 def test_the_critical_cases_are_answered_as_expected(fitted: Model) -> None:
     if behaviour.read_cases().empty:
-        pytest.skip(f"no case in {gates.CASES} yet: add rows whose answer you are sure of")
+        pytest.skip(f"no case in {CASES} yet: add rows whose answer you are sure of")
     cases = behaviour.read_cases()
-    wrong = ~behaviour.passes(fitted, cases, config.load().evaluate.threshold)
+    wrong = ~behaviour.passes(fitted, cases, load_params().evaluate.threshold)
     assert not wrong.any(), f"wrong answers:\n{cases[wrong]}"
 
 
@@ -40,7 +42,7 @@ def test_the_same_rows_get_the_same_answers(fitted: Model, test_rows: pd.DataFra
 
 
 def test_columns_that_it_must_not_see_do_not_matter(fitted: Model, test_rows: pd.DataFrame) -> None:
-    without = test_rows.drop(columns=list(config.load().data.aside()))
+    without = test_rows.drop(columns=list(load_params().data.aside()))
     assert np.array_equal(fitted.score(without), fitted.score(test_rows))
 
 

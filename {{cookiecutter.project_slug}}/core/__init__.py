@@ -1,0 +1,1 @@
+"""What the pipeline and its operations stand on: tables, the data contract, YAML, files, Git."""

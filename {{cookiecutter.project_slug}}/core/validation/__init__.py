@@ -1,0 +1,1 @@
+"""The data contract: read, checked fast, drift measured, findings shown."""

@@ -1,0 +1,136 @@
+"""Hold data against the contract: fast first, then row by row.
+
+A column that a few reductions clear is done; only the others go through
+Pandera's own checks, which name the rows that break the contract.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaErrors
+
+from core.errors import nearest
+from core.validation.fast_checks import clear
+from core.validation.findings import Finding, found
+
+
+def check_names(schema: pa.DataFrameSchema, names: list[str], rows: int) -> list[Finding]:
+    """Columns that are missing, not allowed, or (where `ordered`) out of order."""
+    findings = [
+        found("missing_column", name, rows, rows, says="schema.yaml requires it")
+        for name, column in schema.columns.items()
+        if column.required and name not in names
+    ]
+    if schema.strict:
+        findings += [
+            found(
+                "unknown_column",
+                name,
+                rows,
+                rows,
+                says="add it to schema.yaml, or take it out" + nearest(name, schema.columns),
+            )
+            for name in names
+            if name not in schema.columns
+        ]
+    listed = [name for name in schema.columns if name in names]
+    if schema.ordered and listed != [name for name in names if name in listed]:
+        findings.append(found("column_order", "", rows, rows, says=f"want {', '.join(listed)}"))
+    return findings
+
+
+def check_column(column: pa.Column, values: pd.Series) -> list[Finding]:
+    """Everything in `values` (one column, any length) that breaks its rule, with counts."""
+    values, findings = _as_declared(values, str(column.dtype))
+    if not clear(column, values):
+        findings += _pandera(column, values)
+    return findings
+
+
+def check_frame(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> list[Finding]:
+    """All findings of a table in memory; `frame` has one row per sample."""
+    findings = check_names(schema, [str(name) for name in frame], len(frame))
+    for name, column in schema.columns.items():
+        if name in frame:
+            findings += check_column(column, frame[name])
+    return findings
+
+
+def _as_declared(values: pd.Series, dtype: str) -> tuple[pd.Series, list[Finding]]:
+    """`values` in the declared type; whatever cannot be is found, and missing from then on."""
+    name = str(values.name)
+    if dtype == "category":
+        same = isinstance(values.dtype, pd.CategoricalDtype)
+        return (values if same else values.astype("category")), []
+    if dtype.startswith("str"):  # Pandera says string[pyarrow] where pandas has Arrow's text
+        return values.astype("str").where(values.notna()), []
+    if dtype == "bool":
+        if pd.api.types.is_bool_dtype(values):
+            return values, []
+        wrong = ~values.isin([True, False, "true", "false"]) & values.notna()
+        return values.where(~wrong), _cases("not_boolean", name, values, wrong)
+    if dtype.startswith("datetime64"):
+        dates = (
+            pd.to_datetime(
+                values.astype("str").where(values.notna()), errors="coerce", format="ISO8601"
+            )
+            if not _is_date(values)
+            else values
+        )
+        return dates, _cases("not_a_date", name, values, dates.isna() & values.notna())
+    if pd.api.types.is_bool_dtype(values) or _is_date(values):
+        wrong = values.notna()
+        return values.where(~wrong), _cases("not_a_number", name, values, wrong)
+    if not pd.api.types.is_numeric_dtype(values):
+        text = values.astype("object").where(values.notna(), None)
+        numbers = pd.to_numeric(text, errors="coerce")
+        findings = _cases("not_a_number", name, values, numbers.isna() & values.notna())
+    else:
+        numbers, findings = values, []
+    if numbers.dtype.kind == "f":
+        array = numbers.to_numpy()
+        findings += _cases("not_finite", name, values, np.isinf(array))
+        if dtype == "int64":
+            whole = np.isnan(array) | np.isinf(array) | (array == np.round(array))
+            findings += _cases("not_an_integer", name, values, ~whole)
+    return numbers, findings
+
+
+def _is_date(values: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(values)
+
+
+def _cases(check: str, name: str, values: pd.Series, wrong: Any) -> list[Finding]:
+    wrong = np.asarray(wrong, dtype=bool)
+    if not wrong.any():
+        return []
+    cases = values[wrong]
+    return [found(check, name, len(cases), len(values), cases.head(100).unique())]
+
+
+def _pandera(column: pa.Column, values: pd.Series) -> list[Finding]:
+    """Pandera's own checks of one column, every failing value counted."""
+    rule = pa.Column(None, column.checks, nullable=column.nullable, unique=column.unique)
+    try:
+        pa.DataFrameSchema({values.name: rule}).validate(
+            values.reset_index(drop=True).to_frame(), lazy=True, inplace=True
+        )
+    except SchemaErrors as errors:
+        cases = errors.failure_cases
+        return [
+            found(
+                _readable(str(check)),
+                str(values.name),
+                len(some),
+                len(values),
+                some["failure_case"].head(100).unique(),
+            )
+            for check, some in cases.groupby("check", sort=False)
+        ]
+    return []
+
+
+def _readable(check: str) -> str:
+    return {"not_nullable": "missing_value", "field_uniqueness": "repeated_value"}.get(check, check)

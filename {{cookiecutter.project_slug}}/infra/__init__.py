@@ -1,1 +1,0 @@
-"""Operations: which machine trains, who hires it, who ends it, and the cloud account around it."""

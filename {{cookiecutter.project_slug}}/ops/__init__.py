@@ -1,0 +1,1 @@
+"""What happens around a model: gates, report, registry, monitoring, adoption, doctor, machines."""

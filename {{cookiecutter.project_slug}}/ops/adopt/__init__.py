@@ -1,0 +1,1 @@
+"""Other data: the YAML files written to fit it."""

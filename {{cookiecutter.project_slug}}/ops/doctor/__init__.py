@@ -1,0 +1,1 @@
+"""Can this checkout run and publish?"""

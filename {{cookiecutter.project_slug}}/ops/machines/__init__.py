@@ -1,0 +1,1 @@
+"""Which machine trains, who hires it, who ends it, and the cloud account around it."""

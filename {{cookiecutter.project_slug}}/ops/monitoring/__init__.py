@@ -1,0 +1,1 @@
+"""New batches, drift, and whether it is time to retrain."""

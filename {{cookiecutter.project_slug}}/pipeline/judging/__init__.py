@@ -1,1 +1,0 @@
-"""What `python -m pipeline.gate` needs: limits, evidence, the model before, intervals."""

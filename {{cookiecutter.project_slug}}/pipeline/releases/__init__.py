@@ -1,1 +1,0 @@
-"""What `python -m pipeline.registry` needs: versions, lineage, verification."""

@@ -1,1 +1,0 @@
-"""What `python -m pipeline.report` needs: facts, tables, charts, the page."""

@@ -1,1 +1,0 @@
-"""What `python -m pipeline.drift`, `ingest` and `trigger` need: batches, what moved, answers."""
