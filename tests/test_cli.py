@@ -64,7 +64,7 @@ def test_wrong_use_is_one_line_and_exit_2(project: Path, words: str, says: str) 
 
 def test_a_missing_package_is_one_line(project: Path, tmp_path: Path) -> None:
     """As before `make setup`: of the packages, this Python has none."""
-    said = run(sys.executable, "-I", "-S", "-c", NOTHING, str(project), cwd=tmp_path, code=2)
+    said = run(sys.executable, "-BIS", "-c", NOTHING, str(project), cwd=tmp_path, code=2)
     assert said == (
         "ml: typer is not installed for this Python: make setup, then . .venv/bin/activate\n"
     )
@@ -72,7 +72,7 @@ def test_a_missing_package_is_one_line(project: Path, tmp_path: Path) -> None:
 
 def test_an_old_python_is_one_line(project: Path, tmp_path: Path) -> None:
     old = "import sys; sys.version_info = (3, 10, 4); sys.version = '3.10.4 (main)';" + NOTHING
-    said = run(sys.executable, "-I", "-S", "-c", old, str(project), cwd=tmp_path, code=2)
+    said = run(sys.executable, "-BIS", "-c", old, str(project), cwd=tmp_path, code=2)
     assert said == "ml: Python 3.11 or newer is needed; this is 3.10.4: make setup\n"
 
 

@@ -99,6 +99,7 @@ ops/adopt/__init__.py
 ops/adopt/adopt.py
 ops/adopt/arguments.py
 ops/adopt/infer.py
+ops/adopt/plots.yaml
 ops/adopt/trial.py
 ops/checkout.py
 ops/cli.py

@@ -774,7 +774,7 @@ def test_the_checks_above_see_what_is_not_escaped(
     from ops.report import log as log_module
 
     def plain(text: Any, most: int = 0) -> str:
-        return str(text)
+        return str(text).encode("utf-8", "replace").decode()
 
     def open_fence(lines: Any, language: str = "") -> str:
         return f"```{language}\n" + "\n".join(lines) + "\n```"

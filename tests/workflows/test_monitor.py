@@ -116,7 +116,7 @@ def test_mutations(small_hub: Hub, drift: str, mutation: Any, jobs: Any, answers
         (cut("fetch-depth: 0", "fetch-depth: 1"), "this clone is shallow"),
         (cut("id-token: write", "id-token: none"), "id-token"),
         (cut(r"dvc get-url .*", "true"), "this folder holds no"),
-        (cut(" --report-only"), "income moved"),
+        (cut(" --report-only"), "income drifted"),
     ],
     ids=["shallow", "no role", "not fetched", "red"],
 )

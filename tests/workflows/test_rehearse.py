@@ -41,7 +41,7 @@ def test_the_comment_is_shown_and_kept(project: Path, tmp_path: Path) -> None:
     assert str(file) in said
     assert file.read_text() in said
     (page,) = re.findall("as a page +(.*)", said)
-    assert "<svg" in Path(page).read_text()
+    assert "data:image/png;base64," in Path(page).read_text()
     assert "Refused" in file.read_text().splitlines()[0]
     assert "train failed at: Judge" in said
     assert "red after" in said

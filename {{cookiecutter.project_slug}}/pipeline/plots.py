@@ -1,7 +1,6 @@
 """What `dvc plots` draws: the curves of an evaluation as small tables."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,47 +13,6 @@ from pipeline.params import Evaluate
 FOLDER = Path("plots/test")  # evaluate's; plots/training.csv is train's
 POINTS = 200  # of a curve
 REPEATS = 3  # permutations per column
-Entry = dict[str, dict[str, Any]]
-
-
-def _entry(name: str, x: str, y: str | list[str], labels: str, template: str = "linear") -> Entry:
-    """An entry of `plots:` in dvc.yaml; `labels` are title, x and y, told apart by a bar."""
-    title, x_label, y_label = labels.split("|")
-    about = {"x": x, "y": y, "x_label": x_label, "y_label": y_label, "title": title}
-    return {f"plots/{name}.csv": {**about, "template": template}}
-
-
-TRAINING = _entry("training", "epoch", ["train_loss", "val_loss"], "Training|Epoch|Loss")
-ROC = _entry("test/roc", "fpr", "tpr", "ROC|False positive rate|True positive rate", "simple")
-PR = _entry("test/pr", "recall", "precision", "Precision and recall|Recall|Precision", "simple")
-CALIBRATION = _entry(
-    "test/calibration", "predicted", "actual", "Calibration|Predicted share|True share"
-)
-CONFUSION = _entry(
-    "test/confusion", "actual", "predicted", "Confusion|Actual|Predicted", "confusion"
-)
-IMPORTANCE = _entry(
-    "test/importance",
-    "loss",
-    "column",
-    "Permutation importance|Score lost when shuffled|Column",
-    "bar_horizontal_sorted",
-)
-PREDICTED = _entry(
-    "test/predicted", "actual", "predicted", "Predictions|Actual|Predicted", "scatter"
-)
-
-
-def _scores(groups: list[str]) -> Entry:
-    return _entry("test/scores", "score", groups, "Scores of the test rows|Score|Rows")
-
-
-CURVES = [TRAINING, ROC, PR, CALIBRATION, CONFUSION]
-DECLARED: dict[str, list[Entry]] = {
-    "binary": [*CURVES, _scores(["negative", "positive"]), IMPORTANCE],
-    "multiclass": [*CURVES, _scores(["right", "wrong"]), IMPORTANCE],
-    "regression": [TRAINING, PREDICTED, _scores(["all"]), IMPORTANCE],
-}
 
 
 def tables(

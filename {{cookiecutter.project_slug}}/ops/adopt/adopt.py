@@ -21,12 +21,13 @@ from core.files import read_json, replacing, write_json
 from core.paths import CASES, GATES, PARAMS, PIPELINE, REFERENCE, SCHEMA
 from core.tables import to_pandas
 from core.validation import findings
-from core.yaml_io import check_yaml
+from core.yaml_io import check_yaml, read_yaml
 from ops.adopt import arguments, infer
 from ops.adopt import trial as trials
 from ops.gates.gates_yaml import starting_gates
 from pipeline.params import Data, Params, load_params
 
+PLOTS = Path(__file__).with_name("plots.yaml")  # of dvc.yaml, by task
 GITHUB_BYTES = 50 << 20  # GitHub warns from here on, and refuses 100 MB
 
 
@@ -119,9 +120,7 @@ def _gates(text: str, old: Data, new: Data) -> str:
 
 def _with_plots(text: str, task: str) -> str:
     """dvc.yaml with the plots that the task has."""
-    from pipeline import plots  # and with it torch: a second or two
-
-    return yaml_edit.set_block(text, "plots", plots.DECLARED[task])
+    return yaml_edit.set_block(text, "plots", read_yaml(PLOTS)[task])
 
 
 def _show(trial: trials.Trial, decisions: list[tuple[str, Any, str]]) -> None:

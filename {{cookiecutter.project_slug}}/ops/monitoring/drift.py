@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from core import tables
 from core.errors import Problem, Refused
@@ -83,12 +83,11 @@ def record(report: dict[str, Any]) -> None:
 
 def show(report: dict[str, Any]) -> None:
     """Print the columns with their numbers, drifted ones first, and the findings."""
-    table = Table("column", "psi", "limit", "KS or chi2", "p", "missing", "before", "verdict")
+    table = Table(Column("column", overflow="fold"), "psi", "limit", "p", "missing", "verdict")
     for name, row in sorted(report["columns"].items(), key=_far):
-        second = "ks" if "ks" in row else "chi2"
-        numbers = (row["psi"], row["limit"], row[second], row[f"{second}_p"])
-        shares = (row["missing"], row["missing_before"])
-        cells = [f"{one:.3g}" for one in numbers] + [f"{one:.1%}" for one in shares]
+        numbers = (row["psi"], row["limit"], row["ks_p" if "ks" in row else "chi2_p"])
+        missing = f"{row['missing']:.1%} ({row['missing_before']:.1%})"
+        cells = [*(f"{one:.3g}" for one in numbers), missing]
         table.add_row(escape(name), *cells, "[bold red]drift" if row["drift"] else "")
     console = Console(width=None if Console().is_terminal else 120)
     console.print(table)
