@@ -43,7 +43,7 @@ def alarms(rows: int, seed: int, limit: float) -> tuple[bool, bool]:
     columns = {name: profile.describe(old[name]) for name in old.columns.drop(ASIDE)}
     found = drift.measure(new, Reference("file", "old", None, rows, columns, None, None))
     moved = (row["psi"] > max(limit, row["limit"]) for row in found["columns"].values())
-    others = (one["drift"] for one in found["findings"] if one["what"] not in ("psi", "new"))
+    others = (one["drift"] for one in found["findings"] if one["check"] not in ("psi", "new"))
     return any(moved) or any(others), found["drift"]
 
 

@@ -57,7 +57,7 @@ def here(tmp_path: Path) -> Iterator[Path]:
 
 
 def findings(found: dict[str, Any], *, drifted: bool = True) -> set[tuple[str, str]]:
-    return {(one["what"], one["column"]) for one in found["findings"] if one["drift"] == drifted}
+    return {(one["check"], one["column"]) for one in found["findings"] if one["drift"] == drifted}
 
 
 @pytest.mark.parametrize("rows", [500, 5_000, 50_000])
@@ -289,7 +289,7 @@ def test_a_million_rows_are_told_by_a_sample_of_them(before: Reference) -> None:
     late = many.assign(purpose=many["purpose"].astype("str"))
     late.loc[late.index[-60:], "purpose"] = "boat"  # few of them in the sample
     unseen = [one for one in drift.measure(late, before)["findings"] if one["column"] == "purpose"]
-    assert "'boat' in 60 of 150,000 rows" in unseen[0]["says"]
+    assert "'boat' in 60 of 150,000 rows" in unseen[0]["message"]
 
 
 # Against a trained model

@@ -257,8 +257,8 @@ def test_what_cannot_be_read_is_quarantined(
     assert say(tmp_path / name).code == 1
     assert Path("data/quarantine", name).read_bytes() == content
     (reason,) = reasons(name)["reasons"]
-    assert words in reason["says"]
-    assert str(tmp_path) not in reason["says"]
+    assert words in reason["message"]
+    assert str(tmp_path) not in reason["message"]
 
 
 def test_a_folder_gz_and_parquet_join(here: Path, say: Any, tmp_path: Path, capsys: Any) -> None:
@@ -324,7 +324,7 @@ def test_a_declared_limit_refuses_what_has_drifted(here: Path, say: Any, tmp_pat
     assert (said.code, joined()) == (1, [])
     (reason,) = reasons("moved.csv")["reasons"]
     assert (reason["check"], reason["column"]) == ("drift", "income")
-    assert "ingest.max_drifted" in reason["says"]
+    assert "ingest.max_drifted" in reason["message"]
     Path("retrain.yaml").write_text(text)
     assert say(moved).code == 0
     assert json.loads(Path("reports/ingest.json").read_text())["batches"][0]["drift"][0]["drift"]
@@ -359,7 +359,7 @@ def test_a_batch_that_would_turn_numbers_into_text_does_not_fit(
     words.loc[3, "loan_amount"] = "much"
     assert say(write(words, tmp_path / "words.csv")).code == 1
     (reason,) = reasons("words.csv")["reasons"]
-    assert "would turn loan_amount into text" in reason["says"]
+    assert "would turn loan_amount into text" in reason["message"]
 
 
 def test_whoever_is_killed_leaves_nothing_half_written(
@@ -374,7 +374,7 @@ def test_whoever_is_killed_leaves_nothing_half_written(
     def killed(*_: Any) -> None:
         raise Killed
 
-    steps = [(batches, "_copy", 0), (batches, "_copy", 1), (batches, "settle", 0),
+    steps = [(batches, "_copy", 0), (batches, "_copy", 1), (batches, "track", 0),
              (batches.yaml_edit, "set_values", 0), (Path, "unlink", 0)]  # fmt: skip
     for i, (owner, name, calls) in enumerate(steps):
         shutil.rmtree(FOLDER, ignore_errors=True)

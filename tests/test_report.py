@@ -481,7 +481,7 @@ def test_a_large_file_is_told_by_its_size(project: Path, monkeypatch: pytest.Mon
 def test_bad_data_is_told_with_what_is_wrong(project: Path) -> None:
     lock("new rows", stages=["prepare"])
     one = {"check": "isin", "column": "housing", "count": 1593, "share": 0.1,
-           "examples": ["RENT"], "says": "one of rent, own"}  # fmt: skip
+           "examples": ["RENT"], "message": "one of rent, own"}  # fmt: skip
     two = {**one, "column": "region"}
     write_json("reports/validation.json", {"passed": False, "problems": [one, two], "drift": {}})
     text = shown(log="ERROR: failed to reproduce 'validate': failed to run: python, exited with 1")
@@ -718,7 +718,7 @@ def poisoned(rng: random.Random) -> tuple[dict[str, Any], str]:
     results(scores, groups, some(rng.choice([3, 15])), dict(zip(some(4), some(4), strict=True)))
     write_json("metrics/cost.json", {hostile(rng): 1.5, hostile(rng): {hostile(rng): hostile(rng)}})
     drift = {name: {"psi": 0.5, "limit": 0.2, "drift": True, "why": some(2)} for name in some(3)}
-    problems = [{"check": a, "column": b, "count": 3, "examples": [c], "says": d}
+    problems = [{"check": a, "column": b, "count": 3, "examples": [c], "message": d}
                 for a, b, c, d in [some(4), some(4)]]  # fmt: skip
     write_json("reports/validation.json", {"problems": problems, "drift": drift})
     for name in ("gates.yaml", "schema.yaml", "machine.yaml"):

@@ -368,15 +368,15 @@ def test_where_dvc_tracks_the_data_its_files_are_known_by_their_md5(
     against = reference.find()
     assert against
     tracked = against._replace(folder=tmp_path)
-    assert new_rows.find(tracked).amount == 0
+    assert new_rows.find(tracked).total == 0
     add(200, seed=5, name="later.csv")
-    assert new_rows.find(tracked).amount == 200
+    assert new_rows.find(tracked).total == 200
     # the list of the folder's files comes from the storage where the cache lacks it
     dvc("push", "-q", cwd=here)
     listed = next(Path(".dvc/cache/files/md5").rglob("*.dir"))
     content = listed.read_bytes()
     listed.unlink()
-    assert new_rows.find(tracked).amount == 200
+    assert new_rows.find(tracked).total == 200
     assert listed.read_bytes() == content
     listed.unlink()
     stored = next((here.parent / "credit-risk-storage").rglob("*.dir"))

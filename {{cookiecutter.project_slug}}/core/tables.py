@@ -32,10 +32,10 @@ def files(path: str | Path) -> list[Path]:
     path = Path(path)
     if path.is_dir():
         inside = (p for p in path.rglob("*") if p.name.endswith(CSV + PARQUET))
-        found = sorted(p for p in inside if not str(p.relative_to(path)).startswith("."))
-        if not found:
+        paths = sorted(p for p in inside if not str(p.relative_to(path)).startswith("."))
+        if not paths:
             raise Problem(f"{path}: this folder holds no {', '.join(CSV + PARQUET)}")
-        return found
+        return paths
     if not path.exists():
         raise Problem(f"{path}: no such file; git checkout HEAD -- {path}, or dvc pull")
     if not path.name.endswith(CSV + PARQUET):
@@ -56,12 +56,12 @@ def through(
     `Problem` for a file that is empty, cut off, not UTF-8, ragged, wrongly
     separated or without rows.
     """
-    found = files(path)
-    types = _infer(found[0])
+    paths = files(path)
+    types = _infer(paths[0])
     _need(columns or [], types, path)
     while True:
         try:
-            return work(_blocks(found, types, columns))
+            return work(_blocks(paths, types, columns))
         except csv_reader.Widen as wider:
             types[wider.column] = wider.kind
 
@@ -87,21 +87,21 @@ def _need(columns: list[str], types: Types, path: str | Path) -> None:
             raise Problem(f"{path}: no column {column!r}{nearest(column, types)}")
 
 
-def _blocks(found: list[Path], types: Types, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+def _blocks(paths: list[Path], types: Types, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
     names = columns or list(types)
     schema = pa.schema([(name, _naive(types[name])) for name in names])
-    total = sum(file.stat().st_size for file in found)
+    total = sum(file.stat().st_size for file in paths)
     rows = 0
     with tqdm(
         total=total, unit="B", unit_scale=True, desc="read", delay=2, leave=False, disable=None
     ) as bar:
-        for file in found:
+        for file in paths:
             read_file = _of_csv if file.name.endswith(CSV) else _of_parquet
             for batch in read_file(file, types, names, bar):
                 rows += batch.num_rows
                 yield batch.cast(schema) if batch.schema != schema else batch
     if not rows:
-        raise Problem(f"{found[0]}: a header and no rows")
+        raise Problem(f"{paths[0]}: a header and no rows")
 
 
 def _same(names: list[str], types: Types, file: Path) -> None:
@@ -171,8 +171,8 @@ def _known_zone(file: Path, name: str, zone: str | None) -> str | None:
     try:
         return zone and pa.lib.string_to_tzinfo(zone) and zone
     except pa.ArrowInvalid:
-        says = f"{zone!r}, which is no time zone; want UTC or one such as Europe/Berlin"
-        raise Problem(f"{file}: column {name!r} holds times of {says}") from None
+        message = f"{zone!r}, which is no time zone; want UTC or one such as Europe/Berlin"
+        raise Problem(f"{file}: column {name!r} holds times of {message}") from None
 
 
 def _naive(kind: pa.DataType) -> pa.DataType:

@@ -108,7 +108,7 @@ def _explain(kind: type[BaseModel], error: Any) -> str:
     names = {one.__name__ for one in _models(kind)}
     where = [str(part) for part in error["loc"]]
     where = [part for part in where if part not in names and not BRANCH.fullmatch(part)]
-    key, found = ".".join(where), repr(error["input"])[:60]
+    key, got = ".".join(where), repr(error["input"])[:60]
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key{nearest(where[-1], _keys(kind, where[:-1]))}"
     if error["type"] == "missing":
@@ -118,7 +118,7 @@ def _explain(kind: type[BaseModel], error: Any) -> str:
     wanted = error["msg"].removeprefix("Input ")
     if error["type"] in ("model_type", "dict_type"):
         wanted = "should be a section with keys of its own"
-    return f"{key or 'file'}: found {found}; {wanted}"
+    return f"{key or 'file'}: found {got}; {wanted}"
 
 
 def _models(kind: Any) -> list[type[BaseModel]]:

@@ -47,11 +47,11 @@ def exp_show() -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     try:
-        found: list[dict[str, Any]] = json.loads(done.stdout)
+        entry: list[dict[str, Any]] = json.loads(done.stdout)
     except ValueError:
         lines = done.stderr.strip().splitlines() or ["no answer"]
         raise Problem(f"dvc exp show: {lines[0].removeprefix('ERROR: ')}") from None
-    return found
+    return entry
 
 
 def read(answer: list[dict[str, Any]]) -> tuple[list[Run], int]:
@@ -74,9 +74,9 @@ def read(answer: list[dict[str, Any]]) -> tuple[list[Run], int]:
     return runs, waiting
 
 
-def run(name: str, found: dict[str, Any]) -> Run:
+def run(name: str, entry: dict[str, Any]) -> Run:
     """One entry of DVC's answer; empty where it could not be read."""
-    data = found.get("data") or {}
+    data = entry.get("data") or {}
     params = data.get("params", {}).get(str(PARAMS), {}).get("data", {})
     metrics = data.get("metrics", {}).get(str(QUALITY), {}).get("data", {})
     return Run(

@@ -59,7 +59,7 @@ class Difference(NamedTuple):
 
     what: str
     wanted: str
-    found: str | None
+    actual: str | None
 
 
 def changed_inputs(stages: Stages, folder: Path = Path()) -> Iterator[Difference]:
@@ -68,12 +68,12 @@ def changed_inputs(stages: Stages, folder: Path = Path()) -> Iterator[Difference
     The raw data is left out: it may be large; see `path_md5`.
     """
     for path, wanted in sorted(dependencies(stages).items()):
-        if path != str(RAW) and (found := path_md5(folder / path)) != wanted:
-            yield Difference(path, wanted, found)
+        if path != str(RAW) and (actual := path_md5(folder / path)) != wanted:
+            yield Difference(path, wanted, actual)
     params = read_yaml(folder / PARAMS)
     for key, value in used_params(stages).items():
-        if (found := at_key(params, key)) != value:
-            yield Difference(f"{PARAMS}: {key}", str(value), str(found))
+        if (actual := at_key(params, key)) != value:
+            yield Difference(f"{PARAMS}: {key}", str(value), str(actual))
 
 
 def used_params(stages: Stages) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.errors import nearest
 from core.validation import column_drift, profile
-from core.validation.findings import Finding, found
+from core.validation.findings import Finding, finding
 from pipeline import dataset
 from pipeline.params import Data, Params, Validate
 
@@ -19,7 +19,9 @@ def named_columns(data: Data, names: list[str]) -> list[Finding]:
     wanted = {"protected": data.protected, "drop": data.drop}
     wanted["label_time"] = [data.label_time] if data.label_time else []
     return [
-        found("missing_column", column, 0, 1, says=f"data.{part} names it{nearest(column, names)}")
+        finding(
+            "missing_column", column, 0, 1, message=f"data.{part} names it{nearest(column, names)}"
+        )
         for part, columns in wanted.items()
         for column in columns
         if column not in names
@@ -29,8 +31,8 @@ def named_columns(data: Data, names: list[str]) -> list[Finding]:
 def size(rows: int, params: Params) -> list[Finding]:
     """Too few rows; with prepare.sample, so many fewer are enough."""
     least = int(params.validation.min_rows * params.prepare.sample)
-    says = f"want {least:,} or more (validate.min_rows)"
-    return [found("too_few_rows", "", rows, rows, says=says)] if rows < least else []
+    message = f"want {least:,} or more (validate.min_rows)"
+    return [finding("too_few_rows", "", rows, rows, message=message)] if rows < least else []
 
 
 def classes(target: pd.Series, limits: Validate, sample: float) -> list[Finding]:
@@ -39,17 +41,17 @@ def classes(target: pd.Series, limits: Validate, sample: float) -> list[Finding]
     counts = target.value_counts()
     counts = counts[counts > 0]
     if len(counts) < 2:
-        return [found("one_class_only", name, rows, rows, counts.index, "nothing can be learnt")]
+        return [finding("one_class_only", name, rows, rows, counts.index, "nothing can be learnt")]
     findings = []
     least = int(limits.min_class_rows * sample)
     if counts.iloc[-1] < least:
         rare = counts[counts < least]
-        says = f"want {least} or more (validate.min_class_rows)"
-        findings.append(found("rare_class", name, rare.sum(), rows, rare.index, says))
+        message = f"want {least} or more (validate.min_class_rows)"
+        findings.append(finding("rare_class", name, rare.sum(), rows, rare.index, message))
     if counts.iloc[0] / rows > limits.max_class_share:
-        says = f"at most {limits.max_class_share:.1%} (validate.max_class_share)"
+        message = f"at most {limits.max_class_share:.1%} (validate.max_class_share)"
         findings.append(
-            found("dominant_class", name, counts.iloc[0], rows, [counts.index[0]], says)
+            finding("dominant_class", name, counts.iloc[0], rows, [counts.index[0]], message)
         )
     return findings
 
@@ -59,15 +61,17 @@ def same_value(values: pd.Series, limits: Validate) -> list[Finding]:
     counts = values.value_counts(dropna=False)
     if counts.iloc[0] / len(values) <= limits.max_same_value:
         return []
-    says = f"at most {limits.max_same_value:.1%} (validate.max_same_value); data.drop leaves it out"
+    message = (
+        f"at most {limits.max_same_value:.1%} (validate.max_same_value); data.drop leaves it out"
+    )
     return [
-        found(
+        finding(
             "nearly_constant",
             str(values.name),
             counts.iloc[0],
             len(values),
             [counts.index[0]],
-            says,
+            message,
         )
     ]
 
@@ -91,14 +95,14 @@ def copies(rows: np.ndarray, sizes: list[int], limits: Validate) -> list[Finding
     total, test = len(rows), rows[sizes[0] + sizes[1] :]
     repeated = total - len(np.unique(rows))
     if repeated / total > limits.max_duplicates:
-        says = f"at most {limits.max_duplicates:.1%} (validate.max_duplicates)"
-        findings.append(found("duplicate_rows", "", repeated, total, says=says))
+        message = f"at most {limits.max_duplicates:.1%} (validate.max_duplicates)"
+        findings.append(finding("duplicate_rows", "", repeated, total, message=message))
     train = np.sort(rows[: sizes[0]])
     at = np.searchsorted(train, test).clip(max=len(train) - 1)
     known = int((train[at] == test).sum())
     if known / len(test) > limits.max_overlap:
-        says = f"at most {limits.max_overlap:.1%} of test (validate.max_overlap)"
-        findings.append(found("test_rows_in_train", "", known, len(test), says=says))
+        message = f"at most {limits.max_overlap:.1%} of test (validate.max_overlap)"
+        findings.append(finding("test_rows_in_train", "", known, len(test), message=message))
     return findings
 
 
@@ -150,24 +154,24 @@ def leaks(name: str, score: float, rows: int, limits: Validate) -> list[Finding]
     """A column that gives the target away."""
     if score <= limits.max_leakage:
         return []
-    says = (
+    message = (
         f"tells the target alone with {score:.3f}; at most {limits.max_leakage} "
         "(validate.max_leakage); data.drop leaves it out"
     )
-    return [found("target_leak", name, rows, rows, says=says)]
+    return [finding("target_leak", name, rows, rows, message=message)]
 
 
 def late(time: pd.Series, label_time: pd.Series) -> list[Finding]:
     """Rows dated after the day on which their label was known."""
     kinds = {profile.kind_of(time), profile.kind_of(label_time)}
     if kinds not in ({"date"}, {"number"}):
-        says = f"{time.name} and {label_time.name} must both be dates to be compared"
-        return [found("not_a_date", str(label_time.name), len(time), len(time), says=says)]
+        message = f"{time.name} and {label_time.name} must both be dates to be compared"
+        return [finding("not_a_date", str(label_time.name), len(time), len(time), message=message)]
     after = (time > label_time).to_numpy()
     examples = (f"{t} > {b}" for t, b in zip(time[after][:3], label_time[after][:3], strict=True))
-    says = f"{time.name} must not be after {label_time.name}"
+    message = f"{time.name} must not be after {label_time.name}"
     return (
-        [found("dated_after_label", str(time.name), after.sum(), len(time), examples, says)]
+        [finding("dated_after_label", str(time.name), after.sum(), len(time), examples, message)]
         if after.any()
         else []
     )
@@ -188,7 +192,7 @@ def drift_limits(limits: Validate, columns: int) -> column_drift.Limits:
 def drifted(findings: list[column_drift.Finding], rows: int) -> list[Finding]:
     """What of a column's findings is drift from the reference profile."""
     return [
-        found("drift", one.column, rows, rows, says=f"{one.what}: {one.says}")
+        finding("drift", one.column, rows, rows, message=f"{one.check}: {one.message}")
         for one in findings
         if one.drift
     ]

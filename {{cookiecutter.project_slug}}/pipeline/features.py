@@ -151,10 +151,10 @@ def encode_target(target: pd.Series, task: str, classes: list[Any]) -> np.ndarra
         return target.to_numpy(np.float64)
     place = {label: i for i, label in enumerate(classes)}
     labels = pd.Categorical(target)
-    unknown = [str(one) for one in labels.categories if plain(one) not in place]
+    unknown = [str(one) for one in labels.categories if as_python(one) not in place]
     if unknown or (labels.codes < 0).any():
         raise Problem(f"{target.name}: labels {unknown or 'missing'} are none of {classes}")
-    return np.array([place[plain(one)] for one in labels.categories], np.int64)[labels.codes]
+    return np.array([place[as_python(one)] for one in labels.categories], np.int64)[labels.codes]
 
 
 def link(logits: np.ndarray, spec: Spec, temperature: float = 1.0) -> np.ndarray:
@@ -171,7 +171,7 @@ def link(logits: np.ndarray, spec: Spec, temperature: float = 1.0) -> np.ndarray
     return np.asarray(shares / shares.sum(1, keepdims=True))
 
 
-def plain(label: Any) -> Any:
+def as_python(label: Any) -> Any:
     """A label as JSON has it."""
     return label.item() if isinstance(label, np.generic) else label
 
@@ -182,7 +182,7 @@ def _answers(target: pd.Series, task: str) -> tuple[list[Any], float, float]:
             raise Problem(f"{target.name}: not a number; data.task: regression needs one")
         return [], float(target.mean()), float(target.std(ddof=0)) or 1.0
     classes = sorted(
-        {plain(label) for label in target.unique()}, key=lambda one: (str(type(one)), one)
+        {as_python(label) for label in target.unique()}, key=lambda one: (str(type(one)), one)
     )
     if task == "binary" and len(classes) != 2:
         raise Problem(f"{target.name}: {len(classes)} classes in train; data.task: binary needs 2")

@@ -45,13 +45,13 @@ class Network(nn.Module):
         self.register_buffer("offset", torch.zeros(pieces))
         self.register_buffer("temperature", torch.ones(()))
 
-        plain = len(spec["numbers"]) + len(lacking)
-        self.linear = nn.Linear(plain, outputs)
+        linear_inputs = len(spec["numbers"]) + len(lacking)
+        self.linear = nn.Linear(linear_inputs, outputs)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         widths = [min(embedding, (count + 1) // 2) for count in levels if hidden]
         self.levels = Levels(levels, outputs, widths)
-        width = plain + pieces + sum(widths)
+        width = linear_inputs + pieces + sum(widths)
         self.layers = nn.ModuleList()
         for i, size in enumerate(hidden):
             self.layers.append(Shared(width, size, self.members, first=i == 0))
@@ -62,14 +62,14 @@ class Network(nn.Module):
         """Numbers (n, N) float32, NaN where missing, and codes (n, C) to (n, members, outputs)."""
         lacking = numbers.isnan()
         filled = torch.where(lacking, 0.0, numbers)
-        plain = torch.cat([filled, lacking[:, self.lacking].to(filled.dtype)], 1)
+        linear_inputs = torch.cat([filled, lacking[:, self.lacking].to(filled.dtype)], 1)
         weights, embedded = self.levels(codes)
-        out: Tensor = (self.linear(plain) + weights).unsqueeze(1)
+        out: Tensor = (self.linear(linear_inputs) + weights).unsqueeze(1)
         if self.head is None:
             return out
         if len(self.offset):
-            plain = torch.cat([plain, self.passed(filled)], 1)
-        x = F.relu_(self.layers[0](plain, embedded))
+            linear_inputs = torch.cat([linear_inputs, self.passed(filled)], 1)
+        x = F.relu_(self.layers[0](linear_inputs, embedded))
         for layer in self.layers[1:]:
             x = F.dropout(x, self.dropout, self.training) if self.dropout else x
             x = F.relu_(layer(x))
@@ -100,8 +100,8 @@ class Levels(nn.Module):
         """Codes (n, C) to the sum of weights (n, outputs) and the embeddings (n, widths)."""
         rows = codes + self.starts
         if len(self.linear) > ONE_HOT:
-            found = [F.embedding(codes[:, i], table) for i, table in enumerate(self.tables)]
-            embedded = torch.cat(found, 1) if found else self.linear.new_zeros(len(codes), 0)
+            vectors = [F.embedding(codes[:, i], table) for i, table in enumerate(self.tables)]
+            embedded = torch.cat(vectors, 1) if vectors else self.linear.new_zeros(len(codes), 0)
             return F.embedding(rows, self.linear).sum(1), embedded
         ones = self.linear.new_zeros(len(codes), len(self.linear)).scatter_(1, rows, 1.0)
         embedded = ones @ torch.block_diag(*self.tables) if len(self.tables) else ones[:, :0]

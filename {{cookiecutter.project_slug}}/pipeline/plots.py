@@ -16,59 +16,59 @@ REPEATS = 3  # permutations per column
 
 
 def tables(
-    model: Model, test: pd.DataFrame, truth: np.ndarray, guess: np.ndarray, knobs: Evaluate
+    model: Model, test: pd.DataFrame, truth: np.ndarray, guess: np.ndarray, settings: Evaluate
 ) -> dict[str, pd.DataFrame]:
     """A table per plot, by file name without ending.
 
     `truth` and `guess` are as for the scores of the task, one per row of `test`.
     """
-    found = {"importance": importance(model, test, truth, knobs)}
+    curves = {"importance": importance(model, test, truth, settings)}
     if model.task == "regression":
         some = np.linspace(0, len(truth) - 1, min(len(truth), 1000)).astype(int)
-        found["predicted"] = pd.DataFrame({"actual": truth[some], "predicted": guess[some]})
-        return {**found, "scores": _histogram(guess, {"all": np.full(len(guess), True)})}
+        curves["predicted"] = pd.DataFrame({"actual": truth[some], "predicted": guess[some]})
+        return {**curves, "scores": _histogram(guess, {"all": np.full(len(guess), True)})}
     labels = np.array([str(one) for one in model.classes])
     if model.task == "binary":
         each = [(truth == 1, guess)]
-        said, sure, right = (guess >= knobs.threshold).astype(int), guess, truth == 1
+        predicted, sure, right = (guess >= settings.threshold).astype(int), guess, truth == 1
         groups = {"negative": ~right, "positive": right}
     else:
         each = [(truth == k, guess[:, k]) for k in np.unique(truth)]
-        said = guess.argmax(1)
-        sure, right = guess.max(1), said == truth
+        predicted = guess.argmax(1)
+        sure, right = guess.max(1), predicted == truth
         groups = {"right": right, "wrong": ~right}
-    found["roc"], found["pr"] = _curves(each)
-    found["calibration"] = _calibration(sure, right, knobs.calibration_bins)
+    curves["roc"], curves["pr"] = _curves(each)
+    curves["calibration"] = _calibration(sure, right, settings.calibration_bins)
     # a row per test row and no more than dvc plots can draw
     some = np.linspace(0, len(truth) - 1, min(len(truth), 5000)).astype(int)
-    found["confusion"] = pd.DataFrame(
-        {"actual": labels[truth[some]], "predicted": labels[said[some]]}
+    curves["confusion"] = pd.DataFrame(
+        {"actual": labels[truth[some]], "predicted": labels[predicted[some]]}
     )
-    found["scores"] = _histogram(sure, groups)
-    return found
+    curves["scores"] = _histogram(sure, groups)
+    return curves
 
 
-def write(found: dict[str, pd.DataFrame]) -> None:
+def write(curves: dict[str, pd.DataFrame]) -> None:
     """Write each table to plots/test/NAME.csv; tables of another task are removed."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.csv"):
         old.unlink()
-    for name, table in found.items():
+    for name, table in curves.items():
         with replacing(FOLDER / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def importance(
-    model: Model, test: pd.DataFrame, truth: np.ndarray, knobs: Evaluate
+    model: Model, test: pd.DataFrame, truth: np.ndarray, settings: Evaluate
 ) -> pd.DataFrame:
     """Score lost when a column is shuffled (Breiman 2001; Fisher et al. 2019), largest first."""
-    some = np.linspace(0, len(test) - 1, min(len(test), knobs.importance_rows)).astype(int)
+    some = np.linspace(0, len(test) - 1, min(len(test), settings.importance_rows)).astype(int)
     frame, truth = test.iloc[some].reset_index(drop=True), truth[some]
     task = model.task
 
     def score(table: pd.DataFrame) -> float:
         answers = metrics.Answers(
-            task, truth, model.score(table), knobs.threshold, knobs.calibration_bins
+            task, truth, model.score(table), settings.threshold, settings.calibration_bins
         )
         return watched.function(answers) or 0.0
 
@@ -104,9 +104,9 @@ def _calibration(sure: np.ndarray, right: np.ndarray, bins: int) -> pd.DataFrame
     at = np.minimum((sure * bins).astype(int), bins - 1)
     rows = np.bincount(at, minlength=bins)
     used = rows > 0
-    said, was = np.bincount(at, sure, bins)[used], np.bincount(at, right, bins)[used]
+    predicted, was = np.bincount(at, sure, bins)[used], np.bincount(at, right, bins)[used]
     return pd.DataFrame(
-        {"predicted": said / rows[used], "actual": was / rows[used], "rows": rows[used]}
+        {"predicted": predicted / rows[used], "actual": was / rows[used], "rows": rows[used]}
     )
 
 

@@ -12,7 +12,7 @@ PARTS = 4  # a protected number is cut into so many parts of equal size
 
 
 def slices(
-    protected: pd.DataFrame, task: str, truth: np.ndarray, guess: np.ndarray, knobs: Evaluate
+    protected: pd.DataFrame, task: str, truth: np.ndarray, guess: np.ndarray, settings: Evaluate
 ) -> dict[str, dict[str, Any]]:
     """{attribute: {group: {"rows": n, score: value, ...}}}.
 
@@ -20,33 +20,33 @@ def slices(
     `guess` are as for the scores of the task. A group of fewer rows than
     `min_slice_rows` has a count and no scores: they would be chance.
     """
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for name in protected:
         codes, groups = _groups(protected[name])
         order = np.argsort(codes, kind="stable")
         bounds = np.searchsorted(codes[order], np.arange(len(groups) + 1))
-        found[str(name)] = {}
+        result[str(name)] = {}
         for i, group in enumerate(groups):
             rows = order[bounds[i] : bounds[i + 1]]
             scored = {}
-            if len(rows) >= knobs.min_slice_rows:
+            if len(rows) >= settings.min_slice_rows:
                 scored = metrics.evaluate(
-                    task, truth[rows], guess[rows], knobs.threshold, knobs.calibration_bins
+                    task, truth[rows], guess[rows], settings.threshold, settings.calibration_bins
                 )
-                scored |= _shares(task, truth[rows], guess[rows], knobs.threshold)
+                scored |= _shares(task, truth[rows], guess[rows], settings.threshold)
             if len(rows):
-                found[str(name)][group] = {"rows": len(rows), **scored}
-    return found
+                result[str(name)][group] = {"rows": len(rows), **scored}
+    return result
 
 
 def _shares(task: str, truth: np.ndarray, guess: np.ndarray, threshold: float) -> dict[str, float]:
     """What fairness looks at: how often the answer is yes, and should have been."""
     if task != "binary":
         return {}
-    said, no = guess >= threshold, truth == 0
-    shares = {"selection_rate": said.mean(), "positive_rate": truth.mean()}
+    selected, no = guess >= threshold, truth == 0
+    shares = {"selection_rate": selected.mean(), "positive_rate": truth.mean()}
     if no.any():
-        shares["false_positive_rate"] = said[no].mean()
+        shares["false_positive_rate"] = selected[no].mean()
     return {name: round(float(share), 6) for name, share in shares.items()}
 
 

@@ -43,21 +43,23 @@ def fit(
     epochs: int,
 ) -> tuple[dict[str, Tensor], History]:
     """Train for `epochs` epochs at most; the best weights on `val`, and the history."""
-    knobs, device = params.train, rows.numbers.device
+    settings, device = params.train, rows.numbers.device
     weights = [weight for weight in network.parameters() if weight.requires_grad]
-    optimizer = AdamW(weights, knobs.weight_decay, knobs.ema)
-    loss_of = criterion(spec, rows.answers if knobs.class_weights else None)
-    torch.set_num_threads(pick_threads(knobs.threads, network, rows, batch_size, loss_of))
-    bf16 = knobs.precision == "bfloat16" or (knobs.precision == "auto" and device.type == "cuda")
+    optimizer = AdamW(weights, settings.weight_decay, settings.ema)
+    loss_of = criterion(spec, rows.answers if settings.class_weights else None)
+    torch.set_num_threads(pick_threads(settings.threads, network, rows, batch_size, loss_of))
+    bf16 = settings.precision == "bfloat16" or (
+        settings.precision == "auto" and device.type == "cuda"
+    )
     low = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
     key = checkpoint.fingerprint(params, spec)
     about: dict[str, Any] = {"fingerprint": key, "history": [], "best_loss": None, "bad": 0}
     best: dict[str, Tensor] = {}
     upload = CheckpointUpload(CHECKPOINT, key)
-    if knobs.resume:
+    if settings.resume:
         upload.fetch()
-    if knobs.resume and (state := checkpoint.load(network, optimizer, key)):
+    if settings.resume and (state := checkpoint.load(network, optimizer, key)):
         about, best = state
         print(f"resuming after epoch {len(about['history'])} ({CHECKPOINT})")
     steps = -(-len(rows.answers) // batch_size)
@@ -65,8 +67,8 @@ def fit(
     with tqdm(
         total=epochs * steps, initial=done * steps, desc="train", delay=2, disable=None
     ) as bar:
-        while done < epochs and about["bad"] < knobs.patience:
-            torch.manual_seed(knobs.seed * 1_000_003 + done)
+        while done < epochs and about["bad"] < settings.patience:
+            torch.manual_seed(settings.seed * 1_000_003 + done)
             order = torch.randperm(len(rows.answers)).to(device)
             shuffled = Rows(*(part.index_select(0, order) for part in rows))
             network.train()
@@ -77,7 +79,7 @@ def fit(
                     logits = network(batch.numbers, batch.codes)
                 loss = loss_of(logits.float(), batch.answers)
                 loss.backward()
-                optimizer.step(one_cycle(step, epochs * steps, knobs.lr))
+                optimizer.step(one_cycle(step, epochs * steps, settings.lr))
                 total += loss.detach() * len(batch.answers)
                 bar.update()
             done += 1

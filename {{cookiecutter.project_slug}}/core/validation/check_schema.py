@@ -13,31 +13,33 @@ from pandera.errors import SchemaErrors
 
 from core.errors import nearest
 from core.validation.fast_checks import clear
-from core.validation.findings import Finding, found
+from core.validation.findings import Finding, finding
 
 
 def check_names(schema: pa.DataFrameSchema, names: list[str], rows: int) -> list[Finding]:
     """Columns that are missing, not allowed, or (where `ordered`) out of order."""
     findings = [
-        found("missing_column", name, rows, rows, says="schema.yaml requires it")
+        finding("missing_column", name, rows, rows, message="schema.yaml requires it")
         for name, column in schema.columns.items()
         if column.required and name not in names
     ]
     if schema.strict:
         findings += [
-            found(
+            finding(
                 "unknown_column",
                 name,
                 rows,
                 rows,
-                says="add it to schema.yaml, or take it out" + nearest(name, schema.columns),
+                message="add it to schema.yaml, or take it out" + nearest(name, schema.columns),
             )
             for name in names
             if name not in schema.columns
         ]
     listed = [name for name in schema.columns if name in names]
     if schema.ordered and listed != [name for name in names if name in listed]:
-        findings.append(found("column_order", "", rows, rows, says=f"want {', '.join(listed)}"))
+        findings.append(
+            finding("column_order", "", rows, rows, message=f"want {', '.join(listed)}")
+        )
     return findings
 
 
@@ -107,7 +109,7 @@ def _cases(check: str, name: str, values: pd.Series, wrong: Any) -> list[Finding
     if not wrong.any():
         return []
     cases = values[wrong]
-    return [found(check, name, len(cases), len(values), cases.head(100).unique())]
+    return [finding(check, name, len(cases), len(values), cases.head(100).unique())]
 
 
 def _pandera(column: pa.Column, values: pd.Series) -> list[Finding]:
@@ -120,7 +122,7 @@ def _pandera(column: pa.Column, values: pd.Series) -> list[Finding]:
     except SchemaErrors as errors:
         cases = errors.failure_cases
         return [
-            found(
+            finding(
                 _readable(str(check)),
                 str(values.name),
                 len(some),

@@ -25,9 +25,9 @@ class Limits(NamedTuple):
 class Finding(NamedTuple):
     """What has changed; not all of it is drift."""
 
-    what: str
+    check: str
     column: str
-    says: str
+    message: str
     drift: bool = True
 
 
@@ -52,8 +52,8 @@ def compare(
     """
     column, other = _as_reference(reference, column)
     if other:
-        says = f"was {reference['kind']}, is {other}, such as {_examples(column)}"
-        return {}, [Finding("type", name, says)]
+        message = f"was {reference['kind']}, is {other}, such as {_examples(column)}"
+        return {}, [Finding("type", name, message)]
     if reference["kind"] == "text":
         return {}, []
     findings = _unseen(name, reference, column, limits) if reference["kind"] == "category" else []
@@ -71,7 +71,7 @@ def compare(
         findings.append(Finding("psi", name, f"{statistic:.3f}; at most {limit:.3f} ({knob})"))
     missing, missing_before = after[-1] / len(drawn), before[-1] / max(1, before.sum())
     findings += _missing(name, before, after, rows / len(drawn), limits)
-    why = [one.what for one in findings if one.drift]
+    why = [one.check for one in findings if one.drift]
     test = (
         _chi_square(before[used], after[used])
         if values is None
@@ -125,8 +125,8 @@ def _unseen(name: str, reference: Profile, column: pd.Series, limits: Limits) ->
     odds = _tail(new[ranked[0]], new[ranked[0]], share) * (len(seen) + len(reference["levels"]))
     shown = ", ".join(f"{level!r} in {new[level]:,}" for level in ranked[:SHOWN])
     more = f" and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
-    says = f"{shown}{more} of {len(column):,} rows, in none of {reference['rows']:,} before"
-    return [Finding("unseen level", name, says, odds < limits.chance)]
+    message = f"{shown}{more} of {len(column):,} rows, in none of {reference['rows']:,} before"
+    return [Finding("unseen level", name, message, odds < limits.chance)]
 
 
 def _missing(
@@ -146,11 +146,11 @@ def _missing(
     odds = 2 * _tail(some, some + others, rows / (rows + rest))
     if odds >= limits.chance:
         return []
-    says = (
+    message = (
         f"{share:.1%} of the rows, {share_before:.1%} before; "
         f"at most {limits.max_missing:.1%} more or less (validate.max_missing)"
     )
-    return [Finding("missing values", name, says)]
+    return [Finding("missing values", name, message)]
 
 
 def _tail(least: float, of: float, share: float) -> float:

@@ -46,15 +46,15 @@ class Finding(NamedTuple):
     count: int  # type: ignore[assignment]  # a tuple has a method of this name
     share: float
     examples: list[str]
-    says: str = ""
+    message: str = ""
 
 
-def found(
-    check: str, column: str, count: int, rows: int, examples: Iterable[Any] = (), says: str = ""
+def finding(
+    check: str, column: str, count: int, rows: int, examples: Iterable[Any] = (), message: str = ""
 ) -> Finding:
     """A finding about `count` of `rows` rows; three of the examples are kept."""
     texts = [str(example)[:40] for example in list(examples)[:3]]
-    return Finding(check, column, int(count), count / max(1, rows), texts, says)
+    return Finding(check, column, int(count), count / max(1, rows), texts, message)
 
 
 def show(findings: list[Finding]) -> None:
@@ -65,7 +65,7 @@ def show(findings: list[Finding]) -> None:
     table.add_column("share", justify="right")
     table.add_column("examples, or what would be right")
     for one in findings:
-        about = "; ".join([*one.examples, *([one.says] if one.says else [])])
+        about = "; ".join([*one.examples, *([one.message] if one.message else [])])
         cells = (
             TITLES.get(one.check, one.check),
             one.column,

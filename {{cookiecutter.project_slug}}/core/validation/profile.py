@@ -23,8 +23,8 @@ def describe(column: pd.Series) -> Profile:
     if kind == "text":
         return {**about, "distinct": int(column.nunique())}
     if kind == "category":
-        found, _ = levels(column)
-        ranked = sorted(found.items(), key=lambda level: -level[1])
+        seen, _ = levels(column)
+        ranked = sorted(seen.items(), key=lambda level: -level[1])
         other = sum(count for _, count in ranked[LEVELS:])
         return {**about, "levels": dict(ranked[:LEVELS]), "other": other}
     values = _finite(np.sort(_numbers(column)))
@@ -54,9 +54,9 @@ def counts(
     """
     if reference["kind"] == "category":
         before = np.array([*reference["levels"].values(), reference["other"], reference["missing"]])
-        found, missing = levels(column)
-        known = [found.pop(name, 0) for name in reference["levels"]]
-        return before, np.array([*known, sum(found.values()), missing]), None
+        seen, missing = levels(column)
+        known = [seen.pop(name, 0) for name in reference["levels"]]
+        return before, np.array([*known, sum(seen.values()), missing]), None
     numbers = _numbers(column) if kind_of(column) in ("number", "date") else np.empty(0)
     values = _finite(np.sort(numbers.astype(np.float32)))  # half the time, and fine enough
     binned = _binned(values, np.array(reference["edges"]))

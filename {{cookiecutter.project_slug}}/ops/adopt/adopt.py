@@ -128,10 +128,10 @@ def _show(trial: trials.Trial, decisions: list[tuple[str, Any, str]]) -> None:
     columns = Table("column", "kind", "part", "rule in schema.yaml", title="columns")
     for name, part, rule in trial.columns:
         rest = {**rule, **rule.get("checks", {})}
-        says = ", ".join(
+        message = ", ".join(
             _says(key, value) for key, value in rest.items() if key not in ("dtype", "checks")
         )
-        columns.add_row(*map(escape, (name, rule["dtype"], part, says)))
+        columns.add_row(*map(escape, (name, rule["dtype"], part, message)))
     settings = Table("params.yaml", "value", "why", title="decisions")
     for decision in decisions:
         settings.add_row(*(escape(str(cell)) for cell in decision))

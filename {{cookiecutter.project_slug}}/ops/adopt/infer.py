@@ -59,15 +59,17 @@ def rule(values: pd.Series, kind: pa.DataType, part: str, task: str) -> Rule:
     `values` is the whole column, `kind` its Arrow type, `part` its part in
     params.yaml (`feature` for none).
     """
-    found: Rule = {"dtype": _dtype(kind)}
-    if part in ("time", "label_time") and found["dtype"] in ("category", "str"):
-        found["dtype"] = "datetime64[us]"
+    column: Rule = {"dtype": _dtype(kind)}
+    if part in ("time", "label_time") and column["dtype"] in ("category", "str"):
+        column["dtype"] = "datetime64[us]"
     if values.isna().any() and part not in ("target", "id"):
-        found["nullable"] = True
+        column["nullable"] = True
     if part == "id":
-        return {**found, "unique": True}
-    checks = _checks(values, found["dtype"], part, task) if part not in ("group", "dropped") else {}
-    return {**found, "checks": checks} if checks else found
+        return {**column, "unique": True}
+    checks = (
+        _checks(values, column["dtype"], part, task) if part not in ("group", "dropped") else {}
+    )
+    return {**column, "checks": checks} if checks else column
 
 
 def not_a_time(values: pd.Series) -> str:
@@ -79,8 +81,8 @@ def not_a_time(values: pd.Series) -> str:
     )
     wrong = values[dates.isna() & values.notna()]
     cases = ", ".join(map(str, wrong.unique()[:3]))
-    says = f"no date in {len(wrong):,} of {len(values):,} rows, for example {cases}"
-    return f"{says}; want 2026-01-31" if len(wrong) else ""
+    message = f"no date in {len(wrong):,} of {len(values):,} rows, for example {cases}"
+    return f"{message}; want 2026-01-31" if len(wrong) else ""
 
 
 def _dtype(kind: pa.DataType) -> str:
@@ -161,14 +163,14 @@ def _readable(value: Any) -> Any:
 
 def hints(values: pd.Series) -> list[str]:
     """Parts that a feature seems to play, as options to give."""
-    name, kind, told = str(values.name), profile.kind_of(values), []
+    name, kind, lines = str(values.name), profile.kind_of(values), []
     whole = pd.api.types.is_integer_dtype(values)
     if (whole or kind == "text") and values.is_unique:
         in_a_row = whole and values.max() - values.min() + 1 == len(values)
         if in_a_row or IDENTIFIER.search(name):
-            told.append(f"{name!r} differs in every row; --id {name}?")
+            lines.append(f"{name!r} differs in every row; --id {name}?")
     if kind == "date":
-        told.append(f"{name!r} holds dates; --time {name}?")
+        lines.append(f"{name!r} holds dates; --time {name}?")
     if PROTECTED.search(name):
-        told.append(f"{name!r} may need watching; --protected {name}?")
-    return told
+        lines.append(f"{name!r} may need watching; --protected {name}?")
+    return lines

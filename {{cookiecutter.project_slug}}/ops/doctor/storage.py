@@ -77,10 +77,10 @@ def secrets(path: Path) -> list[Note]:
     for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.lstrip().startswith("["):
             section = line.strip("[]'\"\n ").removeprefix('remote "')
-        found = re.match(rf"\s*({SECRETS})\s*=", line)
-        if found:
-            fix = f"dvc remote modify --unset {section} {found[1]}"
-            notes.append(fail("secrets", f"{path}:{n}: {found[1]}; revoke it too", fix))
+        match = re.match(rf"\s*({SECRETS})\s*=", line)
+        if match:
+            fix = f"dvc remote modify --unset {section} {match[1]}"
+            notes.append(fail("secrets", f"{path}:{n}: {match[1]}; revoke it too", fix))
         elif re.search(r"://[^/\s:@]+:[^/\s@]+@", line):
             fix = f"edit {path}, and revoke it"
             notes.append(fail("secrets", f"{path}:{n}: an address with a password", fix))

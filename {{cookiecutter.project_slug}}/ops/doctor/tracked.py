@@ -71,8 +71,8 @@ def cached(listed: list[Tracked]) -> list[str | None]:
     )
     sums = []
     with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
-        for size, found in zip(sizes, pool.map(md5, files), strict=True):
-            sums.append(found)
+        for size, actual in zip(sizes, pool.map(md5, files), strict=True):
+            sums.append(actual)
             bar.update(size)
     return sums
 
@@ -96,8 +96,8 @@ def kept(
     except Problem as problem:
         return [fail("storage", str(problem), "try again, or pass --offline")]
     groups: dict[Verdict, list[str]] = {}
-    for one, found in zip(listed, here, strict=True):
-        for verdict in _verdicts(one, found, there.get(one.oid), storage, git, stale):
+    for one, actual in zip(listed, here, strict=True):
+        for verdict in _verdicts(one, actual, there.get(one.oid), storage, git, stale):
             groups.setdefault(verdict, []).append(one.path)
     notes = [
         Note(level, "data", f"{named(paths)} {message}", fix)
@@ -109,7 +109,7 @@ def kept(
 
 def _verdicts(
     one: Tracked,
-    found: str | None,
+    actual: str | None,
     size: int | None,
     storage: Storage | None,
     git: Git,
@@ -120,13 +120,13 @@ def _verdicts(
     `size` is that in the storage. Where the storage is yet to be made, a stage's
     output that is not in it is no failure: `dvc repro` makes it.
     """
-    good = found == one.oid.removesuffix(".dir")
+    good = actual == one.oid.removesuffix(".dir")
     held = size is not None and one.size in (None, size)
     serious = one.owner != str(LOCK) or bool(storage and storage.used)
     if good and not os.path.lexists(one.path):
         yield "note", "in the cache, not in the folder", "dvc repro" if stale else "dvc checkout"
-    if found and not good:
-        copied = f" {one.path}" if md5(one.path) == found else ""
+    if actual and not good:
+        copied = f" {one.path}" if md5(one.path) == actual else ""
         fix = f"rm -f {one.cache}{copied} && {_restore(one, held)}"
         yield "FAIL", "altered in the cache", fix
     if storage and size is not None and not held:
@@ -136,12 +136,12 @@ def _verdicts(
         fails = serious and git.committed(one.owner)
         message = "would be lost: committed, not pushed" if fails else "not pushed yet"
         yield "FAIL" if fails else "warn", message, "dvc push"
-    elif not found and held:
+    elif not actual and held:
         ran = Path(LOCK).exists()  # before, `dvc pull` misses the outputs and fails
         yield "note", "in the storage, not here", "dvc pull" if ran else f"dvc pull {one.target}"
-    elif not found and one.push and not storage:
+    elif not actual and one.push and not storage:
         yield "warn", "not in the cache; the storage was not asked", "dvc pull"
-    elif not found:
+    elif not actual:
         fix = _restore(one, held)
         where = "in the folder only" if fix.startswith("dvc commit") else "lost"
         message = f"{where}: neither in the cache nor in the storage"

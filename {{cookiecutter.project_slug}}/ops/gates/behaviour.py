@@ -125,16 +125,16 @@ def hostile(fitted: Model, some: pd.DataFrame) -> pd.DataFrame:
     """The rows again for each way to be hostile: one column, then all, set to such a value."""
     numbers = [one.name for one in fitted.inputs if one.kind == "number"]
     columns, worse = [one.name for one in fitted.inputs], []
-    plain = some[columns].reset_index(drop=True).astype(object)
+    frame = some[columns].reset_index(drop=True).astype(object)
     for name in columns:
         values: list[Any] = [None, "", "\u2603"]
         if name in numbers:
             values = [None, 1e300, -1e300, 1e-300, _beyond(some[name])]
         for i, value in enumerate(values):
-            part = plain.iloc[i :: len(values)].copy()
+            part = frame.iloc[i :: len(values)].copy()
             part[name] = value
             worse.append(part)
-    worse.append(plain.assign(**dict.fromkeys(columns)))
+    worse.append(frame.assign(**dict.fromkeys(columns)))
     table = pd.concat(worse, ignore_index=True)
     for name in numbers:
         table[name] = pd.to_numeric(_days(table[name]))

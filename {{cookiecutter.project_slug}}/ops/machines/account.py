@@ -42,8 +42,8 @@ def place(ec2: Any, kind: str, subnet: str | None) -> dict[str, str]:
     zones = {one["Location"] for one in offers}
     name, value = ("subnet-id", subnet) if subnet else ("default-for-az", "true")
     only = {"Name": name, "Values": [value]}
-    found = ask(ec2.describe_subnets, Filters=[only])["Subnets"]
-    for one in sorted(found, key=lambda one: str(one["AvailabilityZone"])):
+    subnets = ask(ec2.describe_subnets, Filters=[only])["Subnets"]
+    for one in sorted(subnets, key=lambda one: str(one["AvailabilityZone"])):
         if one["AvailabilityZone"] in zones:
             return {"Vpc": one["VpcId"], "Subnet": one["SubnetId"]}
     offered = ", ".join(sorted(zones)) or "nowhere in this region"

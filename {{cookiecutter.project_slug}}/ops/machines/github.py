@@ -11,10 +11,10 @@ def origin() -> str:
     """owner/name of the remote `origin`."""
     command = ["git", "remote", "get-url", "origin"]
     done = subprocess.run(command, capture_output=True, text=True)
-    found = re.fullmatch(r".*?[/:]([^/:]+/[^/]+?)(\.git)?/?", done.stdout.strip())
-    if done.returncode or not found or not REPOSITORY.fullmatch(found[1]):
+    match = re.fullmatch(r".*?[/:]([^/:]+/[^/]+?)(\.git)?/?", done.stdout.strip())
+    if done.returncode or not match or not REPOSITORY.fullmatch(match[1]):
         raise Problem("no remote `origin` on GitHub; name it by: --github-repository owner/name")
-    return found[1]
+    return match[1]
 
 
 def subject(repository: str) -> str:

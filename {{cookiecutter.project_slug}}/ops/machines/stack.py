@@ -24,12 +24,12 @@ def ask(call: Any, **how: Any) -> Any:
 def find(cloudformation: Any, name: str) -> dict[str, Any] | None:
     """The stack, or None."""
     try:
-        found: dict[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        described: dict[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
         if "does not exist" in str(error):
             return None
         raise Problem(f"aws: {error}") from None
-    return None if found["StackStatus"] == "DELETE_COMPLETE" else found
+    return None if described["StackStatus"] == "DELETE_COMPLETE" else described
 
 
 def parameters(stack: dict[str, Any] | None) -> dict[str, str]:

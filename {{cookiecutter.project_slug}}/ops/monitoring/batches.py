@@ -26,13 +26,13 @@ class Place(NamedTuple):
     path: Path
     folder: Path
 
-    def now(self) -> Path:
+    def current(self) -> Path:
         """The data, batches of this run included."""
         return self.folder if self.folder.is_dir() else self.path
 
-    def known(self) -> dict[str, Path]:
+    def by_md5(self) -> dict[str, Path]:
         """{md5: file} of the data."""
-        return {file_md5(file): file for file in tables.files(self.now())}
+        return {file_md5(file): file for file in tables.files(self.current())}
 
 
 def find(path: str) -> Place:
@@ -62,13 +62,13 @@ def find(path: str) -> Place:
     return Place(data, folder)
 
 
-def together(place: Place, batch: Path) -> str:
+def conflict(place: Place, batch: Path) -> str:
     """What keeps the batch from being read as one table with the data; "" for nothing."""
-    before = tables.through(place.now(), _last)
+    before = tables.through(place.current(), _last)
     with TemporaryDirectory() as folder:
-        for file in tables.files(place.now()):
+        for file in tables.files(place.current()):
             os.symlink(file.resolve(), Path(folder, file.name))
-        os.symlink(batch.resolve(), Path(folder, name(place, batch)))
+        os.symlink(batch.resolve(), Path(folder, target_name(place, batch)))
         try:
             after = tables.through(folder, _last)
         except Problem as problem:
@@ -89,47 +89,47 @@ def _last(blocks: Any) -> pa.Schema:
     return schema
 
 
-def name(place: Place, batch: Path) -> str:
+def target_name(place: Place, batch: Path) -> str:
     """What the batch is called among the data: after its first file, which the types are from."""
-    there = {file.name for file in tables.files(place.now())}
-    first = min(there)
+    taken = {file.name for file in tables.files(place.current())}
+    first = min(taken)
     wanted = batch.name if batch.name > first else f"{first.split('.')[0]}_{batch.name}"
     stem, dot, rest = wanted.partition(".")
-    return f"{stem}_{file_md5(batch)[:8]}{dot}{rest}" if wanted in there else wanted
+    return f"{stem}_{file_md5(batch)[:8]}{dot}{rest}" if wanted in taken else wanted
 
 
-def join(place: Place, batch: Path) -> Path:
+def add(place: Place, batch: Path) -> Path:
     """Copy the batch to the data, whole or not at all; the copy."""
-    there = place.folder / name(place, batch)
+    target = place.folder / target_name(place, batch)
     if not place.folder.exists():
         _copy(place.path, place.folder / place.path.name)
-    _copy(batch, there)
-    _free(file_md5(batch))
-    return there
+    _copy(batch, target)
+    _release(file_md5(batch))
+    return target
 
 
-def _copy(file: Path, there: Path) -> None:
-    with replacing(there) as temporary:
+def _copy(file: Path, target: Path) -> None:
+    with replacing(target) as temporary:
         shutil.copyfile(file, temporary)
 
 
-def refuse(batch: Path, reasons: dict[str, Any]) -> Path:
+def quarantine(batch: Path, reasons: dict[str, Any]) -> Path:
     """Keep the batch in quarantine, with its reasons beside it; the copy."""
-    there = QUARANTINE / batch.name
-    if there.exists() and file_md5(there) != file_md5(batch):
+    target = QUARANTINE / batch.name
+    if target.exists() and file_md5(target) != file_md5(batch):
         stem, dot, rest = batch.name.partition(".")
-        there = QUARANTINE / f"{stem}_{file_md5(batch)[:8]}{dot}{rest}"
-    write_json(_reasons(there), reasons)
-    if not there.exists():
-        _copy(batch, there)
-    return there
+        target = QUARANTINE / f"{stem}_{file_md5(batch)[:8]}{dot}{rest}"
+    write_json(_reasons(target), reasons)
+    if not target.exists():
+        _copy(batch, target)
+    return target
 
 
 def _reasons(batch: Path) -> Path:
     return batch.with_name(f"{batch.name}.reasons.json")
 
 
-def _free(content: str) -> None:
+def _release(content: str) -> None:
     """What has joined by now is no longer in quarantine."""
     for file in QUARANTINE.glob("*"):
         if not file.name.endswith(".reasons.json") and file_md5(file) == content:
@@ -137,14 +137,14 @@ def _free(content: str) -> None:
             _reasons(file).unlink(missing_ok=True)
 
 
-def settle(place: Place) -> bool:
+def track(place: Place) -> bool:
     """Let DVC track the folder where it tracks data, and params.yaml name it; whether it does.
 
     Whatever an interrupted run has left to do is done.
     """
     pointer = Path(f"{place.path}.dvc")
     tracked = pointer.exists() or remote_url().startswith("s3://")
-    if tracked and place.now().is_dir():
+    if tracked and place.current().is_dir():
         _dvc("add", "--quiet", str(place.folder))
     if place.path == place.folder or not place.folder.is_dir():
         return tracked

@@ -10,7 +10,7 @@ from core import tables
 from core.errors import Problem
 from core.tables import to_pandas
 from core.validation import check_schema, profile
-from core.validation.findings import Finding, found
+from core.validation.findings import Finding, finding
 from ops.monitoring import batches, drift
 from pipeline import data_checks
 from pipeline.params import Params
@@ -23,18 +23,18 @@ def examine(
     try:
         frame = to_pandas(tables.read(file))
     except Problem as problem:
-        says = str(problem).replace(str(file), file.name)
-        return 0, [found("unreadable", "", 0, 0, says=says)], {}
+        message = str(problem).replace(str(file), file.name)
+        return 0, [finding("unreadable", "", 0, 0, message=message)], {}
     rows, names = len(frame), [str(name) for name in frame]
     reasons = check_schema.check_frame(schema, frame) + data_checks.named_columns(
         params.data, names
     )
     named = {one.column for one in reasons}
-    there = tables.types(place.now())
+    there = tables.types(place.current())
     other = sorted(set(there) ^ set(names))
     how = {True: "the data has this column", False: "the data has no such column"}
     reasons += [
-        found("other_columns", one, rows, rows, says=how[one in there])
+        finding("other_columns", one, rows, rows, message=how[one in there])
         for one in other
         if one not in named
     ]
@@ -44,12 +44,12 @@ def examine(
     reasons += [one for one in rest if one.column not in named or one.check == "known_id"]
     measured = drift.measure(frame, against) if against else {}
     reasons += [
-        found(one["what"], one["column"], rows, rows, says=one["says"])
+        finding(one["check"], one["column"], rows, rows, message=one["message"])
         for one in measured.get("findings", [])
-        if one["what"] in ("type", "gone") and one["column"] not in named
+        if one["check"] in ("type", "gone") and one["column"] not in named
     ]
-    if not reasons and (wrong := batches.together(place, file)):
-        reasons.append(found("does_not_fit", "", rows, rows, says=wrong))
+    if not reasons and (wrong := batches.conflict(place, file)):
+        reasons.append(finding("does_not_fit", "", rows, rows, message=wrong))
     return rows, reasons, measured
 
 
@@ -59,33 +59,33 @@ def _rows(frame: pd.DataFrame, place: batches.Place, params: Params) -> list[Fin
     reasons = []
     unlabelled = frame[data.target].isna()
     if unlabelled.any():
-        reasons.append(found("missing_label", data.target, unlabelled.sum(), rows))
+        reasons.append(finding("missing_label", data.target, unlabelled.sum(), rows))
     if data.time and data.label_time:
         reasons += data_checks.late(frame[data.time], frame[data.label_time])
     aside = [name for name in (data.id, data.time, data.label_time) if name]
     prints = _prints(frame.drop(columns=aside))
     repeated = rows - len(np.unique(prints))
-    says = f"at most {limit:.1%} (validate.max_duplicates)"
+    message = f"at most {limit:.1%} (validate.max_duplicates)"
     if repeated > limit * rows:
-        reasons.append(found("duplicate_rows", "", repeated, rows, says=says))
+        reasons.append(finding("duplicate_rows", "", repeated, rows, message=message))
     if data.id:
-        ids = to_pandas(tables.read(place.now(), [data.id]))[data.id]
+        ids = to_pandas(tables.read(place.current(), [data.id]))[data.id]
         mine = frame[data.id]
         twice = mine.duplicated()
         if twice.any():
-            reasons.append(found("repeated_id", data.id, twice.sum(), rows, mine[twice]))
+            reasons.append(finding("repeated_id", data.id, twice.sum(), rows, mine[twice]))
         if ids.dtype != mine.dtype:
             ids, mine = ids.astype("str"), mine.astype("str")
         known = np.isin(mine.to_numpy(), ids.to_numpy())
         if known.any():
-            reasons.append(found("known_id", data.id, known.sum(), rows, mine[known]))
+            reasons.append(finding("known_id", data.id, known.sum(), rows, mine[known]))
         return reasons
     known = np.isin(
         prints,
-        _prints(to_pandas(tables.read(place.now(), list(map(str, frame)))).drop(columns=aside)),
+        _prints(to_pandas(tables.read(place.current(), list(map(str, frame)))).drop(columns=aside)),
     )
     if known.sum() > limit * rows:
-        reasons.append(found("known_rows", "", known.sum(), rows, says=says))
+        reasons.append(finding("known_rows", "", known.sum(), rows, message=message))
     return reasons
 
 

@@ -94,7 +94,7 @@ def show(report: dict[str, Any]) -> None:
     for one in report["findings"]:
         kind = "drift" if one["drift"] else "note"
         console.print(
-            escape(f"{kind}: {one['column']}: {one['what']}: {one['says']}"),
+            escape(f"{kind}: {one['column']}: {one['check']}: {one['message']}"),
             highlight=False,
             soft_wrap=True,
         )

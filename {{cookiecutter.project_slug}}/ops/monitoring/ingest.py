@@ -14,7 +14,7 @@ from core.files import file_md5, lock, read_json, write_json
 from core.paths import REFERENCE
 from core.tables import to_pandas
 from core.validation import column_drift, findings, profile
-from core.validation.findings import Finding, found
+from core.validation.findings import Finding, finding
 from core.validation.schema import load_schema
 from ops.monitoring import batches, reference
 from ops.monitoring.check_batch import examine
@@ -49,7 +49,7 @@ def _ingest(files: list[Path]) -> Result:
     place, against = batches.find(params.data.path), reference.find()
     results = []
     for file in files:
-        known = place.known().get(file_md5(file))
+        known = place.by_md5().get(file_md5(file))
         about: dict[str, Any] = {"file": file.name, "md5": file_md5(file)}
         if known:
             results.append(about | {"verdict": "known", "as": str(known)})
@@ -57,18 +57,20 @@ def _ingest(files: list[Path]) -> Result:
         rows, reasons, drift = examine(file, place, params, schema, against)
         share = len(drift["drifted"]) / drift["compared"] if drift.get("drift") else 0.0
         if share > limits.ingest.max_drifted:
-            says = f"at most {limits.ingest.max_drifted:.0%} (ingest.max_drifted in retrain.yaml)"
+            message = (
+                f"at most {limits.ingest.max_drifted:.0%} (ingest.max_drifted in retrain.yaml)"
+            )
             names, examples = ", ".join(drift["drifted"]), [f"{share:.0%} of the columns"]
-            reasons.append(found("drift", names, rows, rows, examples, says))
+            reasons.append(finding("drift", names, rows, rows, examples, message))
         about |= {"rows": rows, "drift": drift.get("findings", [])}
         about["verdict"] = "refused" if reasons else "joined"
         if reasons:
             about["reasons"] = [one._asdict() for one in reasons]
-            about["as"] = str(batches.refuse(file, about))
+            about["as"] = str(batches.quarantine(file, about))
         else:
-            about["as"] = str(batches.join(place, file))
+            about["as"] = str(batches.add(place, file))
         results.append(about)
-    tracked = batches.settle(place)
+    tracked = batches.track(place)
     result = Result(results, _renew(results, place, params), tracked)
     if _joined(results):
         write_json(REPORT, {"batches": results, "reference_renewed": result.reference_renewed})
@@ -121,7 +123,7 @@ def show(result: Result) -> None:
             findings.show([Finding(**reason) for reason in one["reasons"]])
         for change in one["drift"]:
             drifted = change["drift"]
-            message = f"{change['column']}: {change['what']}: {change['says']}"
+            message = f"{change['column']}: {change['check']}: {change['message']}"
             say(f"  {'DRIFT' if drifted else 'note'}: {message}", "bold red" if drifted else "")
     if renewed := ", ".join(result.reference_renewed):
         say(

@@ -16,15 +16,15 @@ from ops.monitoring.reference import Reference
 from pipeline.params import load_params
 
 
-class Newest(NamedTuple):
+class NewRows(NamedTuple):
     """The new rows, None for none; how many there are, and how they were told from the others."""
 
     rows: pd.DataFrame | None
-    amount: int
+    total: int
     how: str
 
 
-def find(against: Reference) -> Newest:
+def find(against: Reference) -> NewRows:
     """New files of the folder, else rows dated after the model's, else all rows of other data.
 
     Raises `Problem` (exit 2) where the data, or what the model's data was, cannot be had.
@@ -35,19 +35,19 @@ def find(against: Reference) -> Newest:
     known = _contents(against.folder)
     new = [file for file in files if file_md5(file) not in known]
     if not new:
-        return Newest(None, 0, "the data is what the model learnt from")
+        return NewRows(None, 0, "the data is what the model learnt from")
     if len(new) < len(files):
         rows = pd.concat([to_pandas(tables.read(one)) for one in new], ignore_index=True)
-        return Newest(rows, len(rows), f"{len(new)} new of {len(files)} files")
+        return NewRows(rows, len(rows), f"{len(new)} new of {len(files)} files")
     rows = to_pandas(tables.read(data.path))
     last = against.columns.get(data.time or "", {})
     if data.time and last.get("kind") == "date" and "max" in last and data.time in rows:
         until = pd.Timestamp(0) + pd.Timedelta(days=last["max"])
         later = rows[pd.to_datetime(rows[data.time]) > until].reset_index(drop=True)
         how = f"{data.time} after {until:%Y-%m-%d}"
-        return Newest(later if len(later) else None, len(later), how)
+        return NewRows(later if len(later) else None, len(later), how)
     more = max(0, len(rows) - against.rows)
-    return Newest(rows, more, f"{len(rows):,} rows, not {against.rows:,}; all are compared")
+    return NewRows(rows, more, f"{len(rows):,} rows, not {against.rows:,}; all are compared")
 
 
 def _contents(folder: Path) -> set[str]:
@@ -75,11 +75,11 @@ def _members(oid: str) -> list[str]:
     return [str(one["md5"]) for one in content]
 
 
-def _fetch(repo: Any, oid: str, there: Path) -> None:
+def _fetch(repo: Any, oid: str, target: Path) -> None:
     """Get a folder's list, and not what is in the folder."""
     try:
         remote = repo.cloud.get_remote_odb()
-        with replacing(there) as temporary:
+        with replacing(target) as temporary:
             remote.fs.get_file(remote.oid_to_path(oid), str(temporary))
             if file_md5(temporary) != oid.removesuffix(".dir"):
                 raise ValueError("altered in the storage")

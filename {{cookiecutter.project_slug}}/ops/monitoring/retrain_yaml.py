@@ -49,8 +49,8 @@ class Performance(Strict):
         wanted = "max" if lower_is_better(self.metric) else "min"
         given = [name for name in ("min", "max") if getattr(self, name) is not None]
         if given != [wanted]:
-            found = " and ".join(given) or "neither"
-            raise ValueError(f"{self.metric} wants a limit `{wanted}`; found {found}")
+            got = " and ".join(given) or "neither"
+            raise ValueError(f"{self.metric} wants a limit `{wanted}`; found {got}")
         return self
 
     def limit(self) -> float:

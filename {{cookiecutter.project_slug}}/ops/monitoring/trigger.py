@@ -96,7 +96,7 @@ def _triggers(asked: Retraining, against: Reference) -> dict[str, Any]:
     if asked.data != "off":
         new = new_rows.find(against)
         if asked.data.min_new_rows != "off":
-            rows, least = new.amount, asked.data.min_new_rows
+            rows, least = new.total, asked.data.min_new_rows
             why = f"{rows:,} new rows, {least:,} are enough ({new.how})"
             triggers["new_rows"] = _trigger(True, why, rows >= least, rows=rows, enough=least)
         if asked.data.drift:
@@ -114,7 +114,7 @@ def _schedule(most: float, against: Reference) -> dict[str, Any]:
     return _trigger(True, why, days > most, days=days, allowed=most)
 
 
-def _drift(new: new_rows.Newest, against: Reference) -> dict[str, Any]:
+def _drift(new: new_rows.NewRows, against: Reference) -> dict[str, Any]:
     if new.rows is None:
         return _trigger(True, f"nothing new to compare ({new.how})", rows=0)
     report = drift.measure(new.rows, against)
@@ -125,15 +125,15 @@ def _drift(new: new_rows.Newest, against: Reference) -> dict[str, Any]:
         for name in drifted
         if name in table
     }
-    says = [
-        f"{one['column']} ({one['what']}: {one['says']})"
+    message = [
+        f"{one['column']} ({one['check']}: {one['message']})"
         for one in report["findings"]
         if one["drift"]
     ]
-    shown = "; ".join(says[:5]) + (f"; and {len(says) - 5} more" if len(says) > 5 else "")
+    shown = "; ".join(message[:5]) + (f"; and {len(message) - 5} more" if len(message) > 5 else "")
     why = f"{len(drifted)} of {report['compared']} columns drifted in {len(new.rows):,} rows"
     numbers = {"rows": len(new.rows), "columns": report["compared"], "drifted": drifted}
-    why += f": {shown}" if says else ""
+    why += f": {shown}" if message else ""
     return _trigger(True, why, report["drift"], **numbers, psi_and_limit=psi)
 
 

@@ -92,7 +92,7 @@ def _row(what: str, wanted: str, actual: str | None) -> Row:
 def _inputs(stages: Stages, folder: Path) -> Iterator[Row]:
     """The code, settings and parameters that the stages ran with, as dvc.lock has them."""
     changed = list(changed_inputs(stages, folder))
-    yield from (Row(one.what, one.wanted, one.found, False) for one in changed)
+    yield from (Row(one.what, one.wanted, one.actual, False) for one in changed)
     for what, known in (("files", dependencies(stages)), ("parameters", used_params(stages))):
         if not changed or not known:
             count = f"{len(known)} {what}"

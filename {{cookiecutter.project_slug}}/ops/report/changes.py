@@ -216,5 +216,5 @@ def findings(facts: Facts, most: int) -> str:
 
 def _about(one: dict[str, Any]) -> str:
     examples = one.get("examples")
-    listed = [*(examples if isinstance(examples, list) else []), one.get("says")]
+    listed = [*(examples if isinstance(examples, list) else []), one.get("message")]
     return ", ".join(code(text, 120) for text in listed if text not in (None, ""))

@@ -51,10 +51,10 @@ def slices(facts: Facts, most: int) -> str:
 
 def _groups(side: Snapshot, name: str) -> dict[tuple[str, str], tuple[int, float]]:
     """{(attribute, group): (rows, score)} of the groups that are large enough to be scored."""
-    found = side.json(SLICES).get("slices")
+    content = side.json(SLICES).get("slices")
     return {
         (attribute, group): (one.get("rows", 0), one[name])
-        for attribute, groups in (found if isinstance(found, dict) else {}).items()
+        for attribute, groups in (content if isinstance(content, dict) else {}).items()
         for group, one in (groups if isinstance(groups, dict) else {}).items()
         if isinstance(one, dict) and is_finite(one.get(name))
     }

@@ -46,8 +46,8 @@ class Chart(NamedTuple):
 
     def legend(self) -> str:
         """Which colour means what: Mermaid's charts do not say."""
-        says = ", ".join(f"{line.colour}: {line.means}" for line in self.lines[::-1])
-        return f"**{self.title}** ({says})"
+        message = ", ".join(f"{line.colour}: {line.means}" for line in self.lines[::-1])
+        return f"**{self.title}** ({message})"
 
 
 def mermaid(chart: Chart) -> str:

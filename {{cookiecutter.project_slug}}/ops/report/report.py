@@ -127,15 +127,15 @@ def charts(facts: Facts) -> Charts:
             "calibration": lambda: mermaid.calibration(facts.here),
             "predicted": lambda: mermaid.predicted(facts.here),
         }
-    found = Charts([], [])
+    result = Charts([], [])
     for name, make in makers.items():
         try:
             chart = make()
         except Exception as error:
-            found.failures.append(f"The chart {name} {_not_shown(error)}")
+            result.failures.append(f"The chart {name} {_not_shown(error)}")
         else:
-            found.drawn.extend([chart] if chart else [])
-    return found
+            result.drawn.extend([chart] if chart else [])
+    return result
 
 
 def render(facts: Facts, *, page: bool = False) -> str:
@@ -185,11 +185,11 @@ def _wrong(facts: Facts, rows: int) -> str:
     return changes.findings(facts, rows) or log.section(facts.log)
 
 
-def _charts(found: Charts) -> str:
-    shown = [f"{one.legend()}\n\n{mermaid.mermaid(one)}" for one in found.drawn]
-    names = [one.title.lower() if one.title != "ROC" else "ROC" for one in found.drawn]
+def _charts(result: Charts) -> str:
+    shown = [f"{one.legend()}\n\n{mermaid.mermaid(one)}" for one in result.drawn]
+    names = [one.title.lower() if one.title != "ROC" else "ROC" for one in result.drawn]
     folded = [fold(f"<b>Charts</b>: {', '.join(names)}", "\n\n".join(shown))] if shown else []
-    return "\n\n".join([*folded, *found.failures])
+    return "\n\n".join([*folded, *result.failures])
 
 
 def document(facts: Facts, file: Path) -> dict[str, Any]:

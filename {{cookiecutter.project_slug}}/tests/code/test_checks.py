@@ -48,7 +48,7 @@ def test_drift_is_seen_and_chance_is_not() -> None:
     assert (same["drift"], nothing) == (False, [])
     assert 0 < same["psi"] < same["limit"]
     shifted, [finding] = column_drift.compare("x", reference, before[:500] + 1, limits)
-    assert (shifted["drift"], finding.what) == (True, "psi")
+    assert (shifted["drift"], finding.check) == (True, "psi")
     assert shifted["psi"] > shifted["limit"] + 0.2
     assert shifted["ks"] == pytest.approx(0.38, abs=0.05)
     assert not column_drift.compare("x", reference, before + 1, limits._replace(max_psi=9))[1]
