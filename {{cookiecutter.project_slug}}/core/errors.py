@@ -1,11 +1,11 @@
-"""The errors that a user can fix, each told in one clear message."""
+"""The errors that a user can fix, each reported in one clear message."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class Problem(Exception):
-    """It could not be done or told: the message says what is wrong, where, and what would be right.
+    """It could not be done or decided; the text says what is wrong, where, and what would be right.
 
     Exit status 2.
     """

@@ -59,7 +59,7 @@ def fence(lines: Iterable[str], language: str = "") -> str:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether it is a number that can be told: finite, and no integer beyond all floats."""
+    """Whether it is a number to print: finite, and no integer beyond all floats."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and abs(value) < 1e300
 

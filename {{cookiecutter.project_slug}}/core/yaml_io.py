@@ -98,7 +98,7 @@ def check_yaml(kind: type[ModelType], content: Any, path: str | Path) -> ModelTy
 
 
 def _beside(error: Any) -> bool:
-    """Whether it only says that a section could have been `off`: its own mistakes are told."""
+    """Whether it only says that a section could have been `off`: its own mistakes are reported."""
     branch = str((error["loc"] or ("",))[-1])
     return branch.startswith("literal[") and isinstance(error["input"], dict)
 

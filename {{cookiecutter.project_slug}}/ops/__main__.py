@@ -5,7 +5,7 @@ import sys
 
 def main() -> None:
     """Run the verb; exit 2 in one line where this Python cannot."""
-    if sys.version_info < (3, 11):  # noqa: UP036 whoever runs an older one is told here
+    if sys.version_info < (3, 11):  # noqa: UP036 an older one is refused here
         version = sys.version.split()[0]
         print(f"ml: Python 3.11 or newer is needed; this is {version}: make setup", file=sys.stderr)
         sys.exit(2)

@@ -15,7 +15,7 @@ from core.runner import run_verb
 
 
 class Verbs(TyperGroup):
-    """Verbs under the heading of their panel; an unknown one is told the nearest."""
+    """Verbs under the heading of their panel; for an unknown one, the nearest is named."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the verbs, one line each. Plain text: Rich alone takes longer to import."""
@@ -461,7 +461,7 @@ def machine_reap(
 
 @app.command(rich_help_panel=MACHINES)
 def bootstrap(
-    email: Annotated[str, typer.Option(help="who is told when the budget is used up")],
+    email: Annotated[str, typer.Option(help="who gets an email when the budget is used up")],
     github_repository: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="default: origin")
     ] = None,

@@ -102,6 +102,6 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
 
 
 def same_rows(here: Snapshot, base: Snapshot) -> bool:
-    """Whether both were tested on the same rows, as far as dvc.lock tells."""
+    """Whether both were tested on the same rows, as far as dvc.lock says."""
     test = here.outputs.get(str(dataset.path("test")))
     return test is not None and test == base.outputs.get(str(dataset.path("test")))

@@ -69,7 +69,7 @@ class Registry(NamedTuple):
     def now(self, stage: str) -> Version | None:
         """The version in a stage; None where there is none.
 
-        Raises `Problem` (exit 2) where that cannot be told: another is never taken for it.
+        Raises `Problem` (exit 2) where that is not certain: another is never taken for it.
         """
         if stage in self.stray:
             raise Problem(

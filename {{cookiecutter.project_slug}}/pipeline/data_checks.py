@@ -107,7 +107,7 @@ def copies(rows: np.ndarray, sizes: list[int], limits: Validate) -> list[Finding
 
 
 def leakage(values: pd.Series, target: pd.Series, task: str) -> float:
-    """How well one column alone tells the target: AUC (best class against the rest), or R².
+    """How well one column alone predicts the target: AUC (best class against the rest), or R².
 
     Both series are of one length; missing values count as a value of their own.
     """
@@ -155,7 +155,7 @@ def leaks(name: str, score: float, rows: int, limits: Validate) -> list[Finding]
     if score <= limits.max_leakage:
         return []
     message = (
-        f"tells the target alone with {score:.3f}; at most {limits.max_leakage} "
+        f"predicts the target alone with {score:.3f}; at most {limits.max_leakage} "
         "(validate.max_leakage); data.drop leaves it out"
     )
     return [finding("target_leak", name, rows, rows, message=message)]

@@ -60,7 +60,7 @@ class Answers:
 
     @cached_property
     def areas(self) -> tuple[float, float] | None:
-        """ROC AUC and PR AUC, of many classes the mean; None where no class can be told apart."""
+        """ROC AUC and PR AUC, of many classes the mean; None where there is one class only."""
         n = len(self.truth)
         if self.task == BINARY:
             yes = self.truth == 1
@@ -178,7 +178,7 @@ class Metric(NamedTuple):
     tasks: tuple[str, ...]
     higher_is_better: bool
     needs: Literal["labels", "scores"] = "scores"  # of many classes: can labels alone be judged?
-    headline: bool = False  # told first, and beside the linear model's
+    headline: bool = False  # reported first, and beside the linear model's
 
 
 METRICS = {
@@ -210,7 +210,7 @@ def of_task(task: str) -> list[Metric]:
 
 
 def headline(task: str) -> Metric:
-    """The metric that every summary tells first."""
+    """The metric that every summary reports first."""
     return next(metric for metric in of_task(task) if metric.headline)
 
 

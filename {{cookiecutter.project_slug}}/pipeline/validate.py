@@ -47,8 +47,8 @@ def validate(params: Params) -> tuple[list[Finding], dict[str, Any]]:
             copies = copies * np.uint64(1_000_003) ^ data_checks.fingerprint(values)
         if name not in data.aside():
             problems += data_checks.same_value(values, limits)
-            told = data_checks.leakage(values[: sizes[0]], target[: sizes[0]], data.task)
-            problems += data_checks.leaks(name, told, rows, limits)
+            leakage = data_checks.leakage(values[: sizes[0]], target[: sizes[0]], data.task)
+            problems += data_checks.leaks(name, leakage, rows, limits)
         if name in compared:
             row, changes = column_drift.compare(name, reference[name], values, drift_limits)
             problems += data_checks.drifted(changes, rows)

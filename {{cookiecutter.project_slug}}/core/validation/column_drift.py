@@ -134,7 +134,7 @@ def _missing(
 ) -> list[Finding]:
     """More or fewer missing values than before: by enough to matter, and not by chance.
 
-    The last of the counts is that of missing values; `drawn` is how many rows one of `after` tells.
+    The last of the counts is that of missing values; one of `after` stands for `drawn` rows.
     """
     share_before, share = before[-1] / max(1, before.sum()), after[-1] / after.sum()
     if abs(share - share_before) <= limits.max_missing:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 BINS = 20  # of equal mass in the reference; ties make fewer
-LEVELS = 50  # categories told apart; the rest counts as one
+LEVELS = 50  # categories counted apart; the rest counts as one
 Profile = dict[str, Any]
 
 

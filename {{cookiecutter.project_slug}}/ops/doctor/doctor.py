@@ -37,7 +37,7 @@ def examine(offline: bool) -> Iterator[Note]:
 
 
 def data(git: Git, offline: bool, wrong: set[str]) -> Iterator[Note]:
-    """What DVC keeps: its remote, its cache, its lock file; `wrong` is not told twice."""
+    """What DVC keeps: its remote, its cache, its lock file; `wrong` is not reported twice."""
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo

@@ -36,7 +36,7 @@ def named(names: list[str]) -> str:
 
 
 def python(path: Path = Path("pyproject.toml")) -> Note:
-    """This Python against requires-python; tells even where no package is installed."""
+    """This Python against requires-python; works even where no package is installed."""
     here = ".".join(map(str, sys.version_info[:3]))
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     wanted = re.search(r"^requires-python\s*=\s*[\"'](.+?)[\"']", text, re.MULTILINE)

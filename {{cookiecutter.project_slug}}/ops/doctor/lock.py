@@ -27,7 +27,7 @@ def step(repo: Any, git: Git) -> list[Note]:
         for path, how in _changes(entries):
             out = outs.get(path)
             if path == raw and (gone or not fetched):
-                continue  # of no use to compare, and told elsewhere
+                continue  # of no use to compare, and reported elsewhere
             if how not in ("deleted", "not in cache"):
                 changed.append(path)
             elif not out or (not out.use_cache and out.stage.addressing in ran):
@@ -48,7 +48,7 @@ def _no_data(git: Git, outs: dict[str, Any]) -> dict[str, Note]:
     try:
         path = load_params().data.path
     except Problem:
-        return {}  # told already, with the other settings
+        return {}  # reported already, with the other settings
     if Path(path).exists() or any(out.split("/")[:3] == path.split("/")[:3] for out in outs):
         return {}
     fix = f"get {path} from elsewhere, or edit params.yaml"

@@ -24,7 +24,7 @@ def resources(region: str, ours: str) -> Iterator[Resource]:
     """The region's live instances and requests, and the keys of this repository.
 
     CML asks for a spot instance and tags it once it runs. One whose launch was cancelled in
-    between has no tags: it is told by those of its request, or by the stack's own profile,
+    between has no tags: it is recognised by those of its request, or by the stack's own profile,
     which nothing else may have.
     """
     ec2 = client("ec2", region)

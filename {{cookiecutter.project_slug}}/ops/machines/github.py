@@ -1,4 +1,4 @@
-"""What only GitHub knows of the repository, asked for by `gh`; and the variables it is told."""
+"""What only GitHub knows of the repository, asked for by `gh`; and variables that it gets."""
 
 import re
 import subprocess

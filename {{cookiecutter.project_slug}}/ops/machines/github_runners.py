@@ -32,7 +32,7 @@ def offline(repository: str, ours: str) -> Iterator[Resource]:
 
 
 def _api(method: str, path: str) -> Any:
-    """Ask GitHub's REST API; the token comes from the environment and is told to nobody else."""
+    """Ask GitHub's REST API; the token comes from the environment and goes nowhere else."""
     token = os.environ.get("REPO_TOKEN")
     if not token:
         raise Problem("runners: REPO_TOKEN is not set: a token that may administer the repository")

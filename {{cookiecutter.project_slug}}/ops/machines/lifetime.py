@@ -15,7 +15,7 @@ REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}")
 
 
 class Resource(NamedTuple):
-    """Something that costs money or is left over, as a cloud tells it."""
+    """Something that costs money or is left over, as a cloud reports it."""
 
     kind: str
     id: str
@@ -46,7 +46,7 @@ def repository() -> str:
 def owner(cloud: str, name: str) -> str:
     """What the tag `project` says for the repository `name`.
 
-    Labels of gcp hold neither capitals nor a slash; the digest tells apart what then looks alike.
+    Labels of gcp hold neither capitals nor a slash; the digest keeps apart what then looks alike.
     """
     if cloud != "gcp":
         return name

@@ -17,7 +17,7 @@ from pipeline.params import load_params
 
 
 class NewRows(NamedTuple):
-    """The new rows, None for none; how many there are, and how they were told from the others."""
+    """The new rows, None for none; how many there are, and how they were recognised."""
 
     rows: pd.DataFrame | None
     total: int

@@ -20,7 +20,7 @@ ANSWER = "answer"
 
 
 def periods(wanted: Performance, model: Model) -> list[dict[str, Any]]:
-    """The last `wanted.periods` periods, newest first: from, rows, value (None: tells nothing).
+    """The last `wanted.periods` periods, newest first: from, rows, value (None: not known).
 
     The newest ends with the newest labelled row. Raises `Problem` (exit 2) for an unknown metric,
     and for rows that cannot be read or scored.

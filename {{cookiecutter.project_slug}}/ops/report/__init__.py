@@ -1,1 +1,1 @@
-"""What a pull request changes, as its comment tells it."""
+"""What a pull request changes, as its comment reports it."""

@@ -23,7 +23,7 @@ from ops.report.scores import base_name
 from ops.snapshot import Change, Snapshot, changes
 
 OPEN = 12  # changes that stand open; more are folded
-# what decides a verdict, folders with all that is in them; JUDGES are told first
+# what decides a verdict, folders with all that is in them; JUDGES come first
 JUDGES = ("ops/gates", str(GATES), str(CASES))
 FOLDERS = ("core", "pipeline", "ops", ".github/workflows")
 FILES = (GATES, CASES, SCHEMA, PARAMS, RETRAIN, PIPELINE, REQUIREMENTS)

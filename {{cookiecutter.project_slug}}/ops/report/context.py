@@ -1,4 +1,4 @@
-"""What the report tells of, gathered once: this branch, its base, the verdict."""
+"""What the report is about, gathered once: this branch, its base, the verdict."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -75,7 +75,7 @@ class Facts(NamedTuple):
 def gather(rev: str | None, file: Path | None, judge: Callable[[], dict[str, Any]]) -> Facts:
     """Everything of this checkout, compared with where it left `rev` (default: main).
 
-    `file` holds what DVC printed. Whatever `judge` raises is told as the verdict.
+    `file` holds what DVC printed. Whatever `judge` raises is reported as the verdict.
     """
     here, lines = Snapshot(), log.tail(file)
     base, name, sha, behind, note = _base(rev)
@@ -90,7 +90,7 @@ def gather(rev: str | None, file: Path | None, judge: Callable[[], dict[str, Any
             verdict = judge()
         except Problem as problem:
             verdict["why"] = str(problem)
-        except Exception as error:  # whatever the gates stumble over, the rest is told
+        except Exception as error:  # whatever the gates stumble over, the rest is reported
             verdict["why"] = f"{type(error).__name__}: {error}"
     paths = [line[3:] for line in git_lines("status", "--porcelain", "--untracked-files=no")]
     uncommitted = [path for path in paths if path != str(LOCK) and not _below(path, here.outputs)]

@@ -11,7 +11,7 @@ from ops.snapshot import Snapshot
 from pipeline.metrics import lower_is_better
 
 SHOWN = 3  # rows that stand open; the rest is folded
-CLASSES = 12  # of a confusion matrix; more are told as pairs
+CLASSES = 12  # of a confusion matrix; more are listed as pairs
 
 
 def slices(facts: Facts, most: int) -> str:

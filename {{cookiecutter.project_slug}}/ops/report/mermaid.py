@@ -46,8 +46,8 @@ class Chart(NamedTuple):
 
     def legend(self) -> str:
         """Which colour means what: Mermaid's charts do not say."""
-        message = ", ".join(f"{line.colour}: {line.means}" for line in self.lines[::-1])
-        return f"**{self.title}** ({message})"
+        text = ", ".join(f"{line.colour}: {line.means}" for line in self.lines[::-1])
+        return f"**{self.title}** ({text})"
 
 
 def mermaid(chart: Chart) -> str:

@@ -218,7 +218,7 @@ def main(
     log: Path | None = None,
     as_json: bool = False,
 ) -> None:
-    """`ml report`: exit 0 once it is written, whatever it tells."""
+    """`ml report`: exit 0 once it is written, whatever it says."""
     facts = context.gather(base, log, _judge)
     text = render(facts)
     with replacing(output) as temporary:

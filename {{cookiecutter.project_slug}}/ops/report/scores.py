@@ -50,7 +50,7 @@ def base_name(facts: Facts) -> str:
 
 
 def headline_metric(facts: Facts) -> str:
-    """The metric that the headline tells."""
+    """The metric in the headline."""
     task = at_key(facts.here.yaml(PARAMS), "data.task")
     return headline(task if of_task(str(task)) else BINARY).name
 
