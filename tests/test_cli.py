@@ -10,7 +10,7 @@ from shell import run
 from trained import Copy
 
 VERBS = ["adopt", "doctor", "gate", "report", "compare", "checkout", "ingest", "drift", "trigger"]
-VERBS += ["card", "registry", "machine", "bootstrap"]
+VERBS += ["predict", "card", "registry", "machine", "bootstrap"]
 
 
 def ml(*words: str, cwd: Path, code: int = 0, env: dict[str, str] | None = None) -> str:

@@ -169,6 +169,8 @@ ops/report/report.py
 ops/report/reproduce.py
 ops/report/scores.py
 ops/report/stages.py
+ops/serving/__init__.py
+ops/serving/predict.py
 ops/snapshot.py
 ops/tags.py
 

@@ -64,7 +64,8 @@ machine = group("Where training runs: show, launch, reap.", **ALONE)
 app.add_typer(registry, name="registry", rich_help_panel="Release")
 app.add_typer(machine, name="machine", rich_help_panel="Machines")
 
-START, JUDGE, FRESH, RELEASE, MACHINES = "Start", "Judge", "Keep fresh", "Release", "Machines"
+START, JUDGE, USE, FRESH = "Start", "Judge", "Use", "Keep fresh"
+RELEASE, MACHINES = "Release", "Machines"
 Rev = Annotated[str | None, typer.Option(metavar="REV")]
 Column = Annotated[str | None, typer.Option(metavar="COL")]
 Columns = Annotated[list[str] | None, typer.Option(metavar="COL")]
@@ -245,6 +246,32 @@ def checkout(
         main(rev, train)
 
     verb("checkout", work)
+
+
+@app.command(rich_help_panel=USE)
+def predict(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="IN", help="CSV (also .gz, .zst) or Parquet; file, folder, s3://"),
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="CSV or Parquet, with the answers")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="version, stage or file; default: the one in models/"),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="write the good rows, the others apart with reasons")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Score new rows: a copy of the table with the model's answers."""
+
+    def work() -> None:
+        from ops.serving.predict import main
+
+        main(source, output, model, skip_bad, as_json)
+
+    verb("predict", work)
 
 
 @app.command(rich_help_panel=FRESH)

@@ -4,7 +4,7 @@ A column that a few reductions clear is done; only the others go through
 Pandera's own checks, which name the rows that break the contract.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,12 +43,26 @@ def check_names(schema: pa.DataFrameSchema, names: list[str], rows: int) -> list
     return findings
 
 
+class Failure(NamedTuple):
+    """A check that a column of n rows fails: in which rows, and values that do."""
+
+    check: str
+    rows: np.ndarray  # (n,) bool
+    examples: np.ndarray
+
+
+def failures(column: pa.Column, values: pd.Series) -> list[Failure]:
+    """Everything in `values` (one column, any length) that breaks its rule, by row."""
+    values, failed = _as_declared(values, str(column.dtype))
+    return failed if clear(column, values) else failed + _pandera(column, values)
+
+
 def check_column(column: pa.Column, values: pd.Series) -> list[Finding]:
     """Everything in `values` (one column, any length) that breaks its rule, with counts."""
-    values, findings = _as_declared(values, str(column.dtype))
-    if not clear(column, values):
-        findings += _pandera(column, values)
-    return findings
+    return [
+        finding(one.check, str(values.name), one.rows.sum(), len(values), one.examples)
+        for one in failures(column, values)
+    ]
 
 
 def check_frame(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> list[Finding]:
@@ -60,9 +74,8 @@ def check_frame(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> list[Finding
     return findings
 
 
-def _as_declared(values: pd.Series, dtype: str) -> tuple[pd.Series, list[Finding]]:
+def _as_declared(values: pd.Series, dtype: str) -> tuple[pd.Series, list[Failure]]:
     """`values` in the declared type; whatever cannot be is found, and missing from then on."""
-    name = str(values.name)
     if dtype == "category":
         same = isinstance(values.dtype, pd.CategoricalDtype)
         return (values if same else values.astype("category")), []
@@ -72,7 +85,7 @@ def _as_declared(values: pd.Series, dtype: str) -> tuple[pd.Series, list[Finding
         if pd.api.types.is_bool_dtype(values):
             return values, []
         wrong = ~values.isin([True, False, "true", "false"]) & values.notna()
-        return values.where(~wrong), _cases("not_boolean", name, values, wrong)
+        return values.where(~wrong), _failed("not_boolean", values, wrong)
     if dtype.startswith("datetime64"):
         dates = (
             pd.to_datetime(
@@ -81,56 +94,50 @@ def _as_declared(values: pd.Series, dtype: str) -> tuple[pd.Series, list[Finding
             if not _is_date(values)
             else values
         )
-        return dates, _cases("not_a_date", name, values, dates.isna() & values.notna())
+        return dates, _failed("not_a_date", values, dates.isna() & values.notna())
     if pd.api.types.is_bool_dtype(values) or _is_date(values):
         wrong = values.notna()
-        return values.where(~wrong), _cases("not_a_number", name, values, wrong)
+        return values.where(~wrong), _failed("not_a_number", values, wrong)
     if not pd.api.types.is_numeric_dtype(values):
         text = values.astype("object").where(values.notna(), None)
         numbers = pd.to_numeric(text, errors="coerce")
-        findings = _cases("not_a_number", name, values, numbers.isna() & values.notna())
+        failed = _failed("not_a_number", values, numbers.isna() & values.notna())
     else:
-        numbers, findings = values, []
+        numbers, failed = values, []
     if numbers.dtype.kind == "f":
         array = numbers.to_numpy()
-        findings += _cases("not_finite", name, values, np.isinf(array))
+        failed += _failed("not_finite", values, np.isinf(array))
         if dtype == "int64":
             whole = np.isnan(array) | np.isinf(array) | (array == np.round(array))
-            findings += _cases("not_an_integer", name, values, ~whole)
-    return numbers, findings
+            failed += _failed("not_an_integer", values, ~whole)
+    return numbers, failed
 
 
 def _is_date(values: pd.Series) -> bool:
     return pd.api.types.is_datetime64_any_dtype(values)
 
 
-def _cases(check: str, name: str, values: pd.Series, wrong: Any) -> list[Finding]:
-    wrong = np.asarray(wrong, dtype=bool)
-    if not wrong.any():
-        return []
-    cases = values[wrong]
-    return [finding(check, name, len(cases), len(values), cases.head(100).unique())]
+def _failed(check: str, values: pd.Series, wrong: Any) -> list[Failure]:
+    rows = np.asarray(wrong, dtype=bool)
+    return [Failure(check, rows, values[rows].head(100).unique())] if rows.any() else []
 
 
-def _pandera(column: pa.Column, values: pd.Series) -> list[Finding]:
-    """Pandera's own checks of one column, every failing value counted."""
+def _pandera(column: pa.Column, values: pd.Series) -> list[Failure]:
+    """Pandera's own checks of one column, every failing row named."""
     rule = pa.Column(None, column.checks, nullable=column.nullable, unique=column.unique)
     try:
         pa.DataFrameSchema({values.name: rule}).validate(
             values.reset_index(drop=True).to_frame(), lazy=True, inplace=True
         )
     except SchemaErrors as errors:
-        cases = errors.failure_cases
-        return [
-            finding(
-                _readable(str(check)),
-                str(values.name),
-                len(some),
-                len(values),
-                some["failure_case"].head(100).unique(),
-            )
-            for check, some in cases.groupby("check", sort=False)
-        ]
+        failed = []
+        for check, cases in errors.failure_cases.groupby("check", sort=False):
+            of_all = cases["index"].isna().any()  # a check of the column as a whole
+            rows = np.full(len(values), of_all)
+            rows[[] if of_all else cases["index"].to_numpy(np.int64)] = True
+            examples = cases["failure_case"].head(100).unique()
+            failed.append(Failure(_readable(str(check)), rows, examples))
+        return failed
     return []
 
 

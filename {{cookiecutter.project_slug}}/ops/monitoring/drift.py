@@ -17,13 +17,12 @@ from core.tables import to_pandas
 from core.validation import column_drift
 from core.validation.column_drift import Finding
 from ops.monitoring import plot_drift, reference
-from ops.monitoring.reference import Reference
+from ops.monitoring.reference import ANSWER, STAMPS, Reference
 from pipeline import data_checks
 from pipeline.params import load_params
 
 REPORT = Path("reports/drift.json")
 PICTURE = Path("reports/drift.png")
-ANSWER = "answer"
 
 
 def measure(live: pd.DataFrame, against: Reference) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def measure(live: pd.DataFrame, against: Reference) -> dict[str, Any]:
     findings += [
         Finding("new", str(name), "the model does not know this column", drift=False)
         for name in live
-        if name not in columns and name != ANSWER
+        if name not in columns and name not in (ANSWER, *STAMPS)
     ]
     drifted = sorted({one.column for one in findings if one.drift})
     return {

@@ -10,13 +10,12 @@ from core.errors import Problem, nearest
 from core.paths import RETRAIN
 from core.tables import to_pandas
 from ops.monitoring import reference
+from ops.monitoring.reference import ANSWER
 from ops.monitoring.retrain_yaml import Performance
 from pipeline import metrics
 from pipeline.features import encode_target
 from pipeline.model import Model
 from pipeline.params import load_params
-
-ANSWER = "answer"
 
 
 def periods(wanted: Performance, model: Model) -> list[dict[str, Any]]:

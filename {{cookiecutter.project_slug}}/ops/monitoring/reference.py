@@ -17,6 +17,9 @@ from ops.tags import production
 from pipeline import dataset
 from pipeline.model import Model, load_model
 
+ANSWER = "answer"  # the column of a capture that holds what the model answered
+STAMPS = ("model_version", "predicted_at")  # what `ml predict` adds besides
+
 
 class Reference(NamedTuple):
     """The profile of some data, and the model that learnt from it."""
@@ -98,9 +101,9 @@ def captured(fitted: Model, rows: pd.DataFrame) -> pd.Series:
     """The answers as a service gives them: of many classes the label, else the score."""
     guess = fitted.score(rows)
     if fitted.task != "multiclass":
-        return pd.Series(guess, name="answer")
+        return pd.Series(guess, name=ANSWER)
     labels = np.array([str(one) for one in fitted.classes])
-    return pd.Series(labels[guess.argmax(1)], name="answer").astype("category")
+    return pd.Series(labels[guess.argmax(1)], name=ANSWER).astype("category")
 
 
 def labels(answer: pd.Series, classes: list[Any]) -> pd.Series:

@@ -9,6 +9,7 @@ ORDER = [  # of ops: a folder or file imports only what stands above it
     {"monitoring"},
     {"report", "doctor", "adopt", "compare"},
     {"registry"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,1 @@
+"""Answers to new rows: a file scored by `ml predict`."""
