@@ -4,14 +4,14 @@ A busy machine slows a measurement and never speeds it up: the best of several c
 """
 
 import math
-import os
-import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import torch
 from safetensors import safe_open
 
@@ -36,10 +36,10 @@ def cost(model: Model, test: pd.DataFrame, path: Path) -> dict[str, Any]:
             "single_row": percentiles(model, rows),
             f"batch_of_{BATCH}": percentiles(model, [batch] * BATCHES),
         },
-        "load_average": round(os.getloadavg()[0], 2),
+        "load_average": round(psutil.getloadavg()[0], 2),
         "model_bytes": path.stat().st_size,
         "parameters": _parameters(path),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_memory_mb": round(peak_memory() / 2**20),
     }
     torch.set_num_threads(threads)
     return costs
@@ -59,6 +59,17 @@ def percentiles(model: Model, calls: list[pd.DataFrame]) -> dict[str, float]:
         rounds.append(np.percentile(taken, PERCENTILES))
     best = np.min(rounds, axis=0)
     return {f"p{p}": round(float(ms), 3) for p, ms in zip(PERCENTILES, best, strict=True)}
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held."""
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows, which has no module resource
+        return int(memory.peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes, Linux kilobytes
 
 
 def _parameters(path: Path) -> int:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from core import tables, yaml_edit
 from core.dvc_config import remote_url
-from core.errors import Problem
+from core.errors import Problem, Refused
 from core.files import read_json, replacing, write_json
 from core.paths import CASES, GATES, PARAMS, PIPELINE, REFERENCE, SCHEMA
 from core.tables import to_pandas
@@ -34,8 +34,8 @@ GITHUB_BYTES = 50 << 20  # GitHub warns from here on, and refuses 100 MB
 def adopt(args: arguments.Arguments) -> None:
     """Decide, show what was decided, and write it (or, with --dry-run, show the edits).
 
-    Raises `Problem`, before anything is written, for arguments, data or files
-    of settings that cannot be used.
+    Raises `Problem`, before anything is written, for arguments, data or settings that cannot be
+    used; `Refused` (exit 1), at the end, where the data breaks what no limit can allow.
     """
     old = load_params(PARAMS)
     args = arguments.check(args)
@@ -80,8 +80,13 @@ def adopt(args: arguments.Arguments) -> None:
         print(_as_json(args, trial, decisions))
     elif args.dry_run:
         _diff(args.file, place, files, trial.profile)
-    else:
+    elif not trial.left:
         _next(place, old.data.path)
+    if trial.left:
+        raise Refused(
+            f"the stage validate will refuse this data ({len(trial.left)} problems, see above): "
+            "fix it, or leave columns out with --drop, and adopt it again"
+        )
 
 
 def _as_json(
@@ -140,9 +145,6 @@ def _show(trial: trials.Trial, decisions: list[tuple[str, Any, str]]) -> None:
         console.print(f"hint: {escape(hint)}")
     if trial.left:
         findings.show(trial.left)
-        console.print(
-            "[bold]validation will refuse this data[/]: fix it, or leave columns out with --drop"
-        )
 
 
 def _says(key: str, value: Any) -> str:
