@@ -1,4 +1,4 @@
-"""A column is described in a few numbers, and how far another has drifted is what a hand computes."""
+"""Columns are described in a few numbers, and drift from them is what a hand computes."""
 
 from typing import Any
 

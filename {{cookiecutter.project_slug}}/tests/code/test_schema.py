@@ -84,9 +84,7 @@ def test_the_rest_of_a_column_with_a_wrong_type_is_checked_too() -> None:
 
 
 def test_examples_are_three_and_different() -> None:
-    assert found(column("float64"), list("aabcd") + ["1"])[0] == (
-        ("not_a_number", 5, ["a", "b", "c"])
-    )
+    assert found(column("float64"), list("aabcd1"))[0] == (("not_a_number", 5, ["a", "b", "c"]))
 
 
 CHECKS: list[tuple[str, Any, list[Any], list[Any]]] = [  # name, value, good values, bad ones
@@ -154,9 +152,7 @@ def test_a_check_without_a_short_cut_is_panderas() -> None:
     rule = column("str", nullable=True, str_length={"max_value": 2})
     assert not clear(rule, pd.Series(["a"]))
     assert found(rule, ["a", "bb"]) == []
-    assert found(rule, ["a", "bbb", "ccc", None]) == [
-        ("str_length(None, 2)", 2, ["bbb", "ccc"])
-    ]
+    assert found(rule, ["a", "bbb", "ccc", None]) == [("str_length(None, 2)", 2, ["bbb", "ccc"])]
 
 
 def test_names_are_missing_unknown_or_out_of_order() -> None:
@@ -194,7 +190,11 @@ def test_a_table_in_memory_is_checked_by_name_and_by_column() -> None:
     ("dtype", "checks", "message"),
     [
         ("int64", {"isinn": [1]}, r"isinn: unknown check \(did you mean 'isin'\?\)"),
-        ("int64", {"in_range": {"min_valu": 1}}, r"min_valu: unknown key \(did you mean 'min_value"),
+        (
+            "int64",
+            {"in_range": {"min_valu": 1}},
+            r"min_valu: unknown key \(did you mean 'min_value",
+        ),
         ("int64", {"greater_than": {"min_value": 1, "options": {}}}, "options: unknown key"),
         ("int64", {"isin": {"args": [1]}}, "args: unknown key"),
         ("int64", {"in_range": {"include_max": 1}}, "include_max: found 1; want true or false"),

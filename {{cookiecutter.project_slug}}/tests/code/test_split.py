@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from core import tables
 from core.errors import Problem
 from core.yaml_io import check_yaml, read_yaml
 from pipeline.params import Params
@@ -105,7 +106,9 @@ def test_the_hash_is_of_the_text_and_the_seed() -> None:
     assert len(set(splitter(params(split="hash"))(empty))) == 1
 
 
-@pytest.mark.parametrize(("val", "test", "size"), [(0.2, 0.1, 10), (0.15, 0.1, 20), (0.07, 0.2, 100)])
+@pytest.mark.parametrize(
+    ("val", "test", "size"), [(0.2, 0.1, 10), (0.15, 0.1, 20), (0.07, 0.2, 100)]
+)
 def test_at_random_every_block_holds_the_shares(val: float, test: float, size: int) -> None:
     side = splitter(params(split="random", val=val, test=test))
     block = rows(1, 45)  # one class alone
@@ -135,14 +138,14 @@ DAYS = pd.date_range("2026-01-01", periods=100, freq="h")
 
 def by_time(values: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
     """The sides of the rows of a table that is read as `prepare` reads it."""
+    content = params(split="random", **changes)
     monkeypatch.chdir(folder)
     Path("data/raw").mkdir(parents=True)
     pd.DataFrame({"day": values}).to_parquet("data/raw/t.parquet")
-    content = params(split="random", **changes)
     data = content.data.model_copy(update={"time": "day", "path": "data/raw/t.parquet"})
     prepare = content.prepare.model_copy(update={"split": "time"})
     content = content.model_copy(update={"data": data, "prepare": prepare})
-    block = pa.RecordBatch.from_pandas(pd.DataFrame({"day": values}), preserve_index=False)
+    [block] = tables.read(data.path).combine_chunks().to_batches()
     return splitter(content)(block)
 
 

@@ -13,13 +13,11 @@ import pytest
 import yaml
 from sklearn import metrics as sklearn_metrics
 
+from core import paths
 from core.errors import Problem, Refused
-from core.paths import BASELINE, CHECKPOINT, COST, EVALUATION, MODEL, PROFILE, QUALITY
-from core.paths import REFERENCE, SLICES, TRAINING, TRAINING_CURVE, VALIDATED, VALIDATION
 from core.yaml_io import read_yaml
 from pipeline import dataset, evaluate, prepare, train, validate
 from pipeline.model import load_model
-from pipeline.params import load_params
 
 ROWS = 1200
 PARAMS = read_yaml("params.yaml")
@@ -58,9 +56,9 @@ def write(frame: pd.DataFrame, **changes: Any) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     contract = {"schema_type": "dataframe", "strict": True, "columns": COLUMNS}
     Path("schema.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
-    REFERENCE.parent.mkdir(parents=True, exist_ok=True)
-    if not REFERENCE.exists():
-        REFERENCE.write_text("{}")
+    paths.REFERENCE.parent.mkdir(parents=True, exist_ok=True)
+    if not paths.REFERENCE.exists():
+        paths.REFERENCE.write_text("{}")
 
 
 def read(path: Path) -> Any:
@@ -96,8 +94,10 @@ def test_prepare_keeps_every_row_and_describes_the_columns(project: Path) -> Non
     whole = pd.concat(sides).sort_values("id").reset_index(drop=True)
     pd.testing.assert_frame_equal(whole, raw(), check_dtype=False, check_categorical=False)
     assert dataset.names() == list(COLUMNS)
-    report = read(PROFILE)
-    assert report["rows"] == {side: len(rows) for side, rows in zip(dataset.SIDES, sides, strict=True)}
+    report = read(paths.PROFILE)
+    assert report["rows"] == {
+        side: len(rows) for side, rows in zip(dataset.SIDES, sides, strict=True)
+    }
     about = report["columns"]
     assert list(about) == list(COLUMNS)
     assert about["x"]["mean"] == pytest.approx(raw()["x"].mean())
@@ -115,30 +115,30 @@ def test_a_column_is_read_side_by_side_and_a_table_in_the_order_asked(project: P
 
 
 def test_validate_says_that_nothing_is_wrong(project: Path) -> None:
-    assert read(VALIDATION) == {"passed": True, "rows": ROWS, "problems": [], "drift": {}}
-    assert read(VALIDATED) == {"passed": True}
+    assert read(paths.VALIDATION) == {"passed": True, "rows": ROWS, "problems": [], "drift": {}}
+    assert read(paths.VALIDATED) == {"passed": True}
 
 
 def test_train_writes_the_best_epoch_and_no_checkpoint(project: Path) -> None:
-    curve = pd.read_csv(TRAINING_CURVE)
+    curve = pd.read_csv(paths.TRAINING_CURVE)
     assert list(curve) == ["epoch", "train_loss", "val_loss", "val_roc_auc"]
     best = curve.loc[curve["val_loss"].idxmin()]
     expected = {"epochs": len(curve), "best_epoch": best["epoch"]}
     expected |= {name: best[name] for name in ("train_loss", "val_loss")}
-    assert read(TRAINING) == pytest.approx(expected, abs=1e-5)
-    assert not CHECKPOINT.exists()
-    assert (load_model(MODEL).kind, load_model(BASELINE).kind) == ("network", "linear")
+    assert read(paths.TRAINING) == pytest.approx(expected, abs=1e-5)
+    assert not paths.CHECKPOINT.exists()
+    assert (load_model(paths.MODEL).kind, load_model(paths.BASELINE).kind) == ("network", "linear")
 
 
 def test_evaluate_scores_the_test_rows(project: Path) -> None:
-    test, quality, slices = dataset.frame("test"), read(QUALITY), read(SLICES)
-    scores = {path: load_model(path).score(test) for path in (MODEL, BASELINE)}
+    test, quality, slices = dataset.frame("test"), read(paths.QUALITY), read(paths.SLICES)
+    scores = {path: load_model(path).score(test) for path in (paths.MODEL, paths.BASELINE)}
     auc = {path: sklearn_metrics.roc_auc_score(test["y"], one) for path, one in scores.items()}
-    assert quality["roc_auc"] == pytest.approx(auc[MODEL], abs=1e-6)
-    found = scores[MODEL][test["y"] == 1] >= 0.7
+    assert quality["roc_auc"] == pytest.approx(auc[paths.MODEL], abs=1e-6)
+    found = scores[paths.MODEL][test["y"] == 1] >= 0.7
     assert quality["recall"] == pytest.approx(found.mean(), abs=1e-6), "the threshold of params"
     assert set(quality["baseline"]) == {"roc_auc", "log_loss"}
-    assert quality["baseline"]["roc_auc"] == pytest.approx(auc[BASELINE], abs=1e-6)
+    assert quality["baseline"]["roc_auc"] == pytest.approx(auc[paths.BASELINE], abs=1e-6)
     assert slices["rows"] == len(test)
     assert slices["overall"] == {name: quality[name] for name in quality if name != "baseline"}
     assert slices["baseline"]["overall"]["roc_auc"] == quality["baseline"]["roc_auc"]
@@ -148,10 +148,10 @@ def test_evaluate_scores_the_test_rows(project: Path) -> None:
 
 
 def test_evaluate_draws_and_measures_costs(project: Path) -> None:
-    assert EVALUATION.read_bytes()[1:4] == b"PNG"
+    assert paths.EVALUATION.read_bytes()[1:4] == b"PNG"
     plots = {path.stem for path in Path("plots/test").iterdir()}
     assert plots == {"roc", "pr", "calibration", "confusion", "scores", "importance"}
-    cost = read(COST)
+    cost = read(paths.COST)
     assert set(cost) == {
         "latency_ms", "load_average", "model_bytes", "parameters", "peak_memory_mb", "seconds"
     }  # fmt: skip
@@ -160,7 +160,7 @@ def test_evaluate_draws_and_measures_costs(project: Path) -> None:
         assert 0 < taken["p50"] <= taken["p95"] <= taken["p99"] < 2000
     single, batch = (cost["latency_ms"][name]["p50"] for name in ("single_row", "batch_of_1000"))
     assert single < batch * 1.5
-    assert cost["model_bytes"] == MODEL.stat().st_size
+    assert cost["model_bytes"] == paths.MODEL.stat().st_size
     assert 4 * cost["parameters"] == pytest.approx(cost["model_bytes"], rel=0.2)
     assert 50 < cost["peak_memory_mb"] < 20_000
     assert set(cost["seconds"]) == {"prepare", "validate", "train", "evaluate"}
@@ -170,10 +170,10 @@ def test_evaluate_draws_and_measures_costs(project: Path) -> None:
 def test_the_stages_say_what_they_did(project: Path) -> None:
     said = Path("said.txt").read_text(encoding="utf-8").splitlines()
     lines = {line.split()[0]: line for line in said}
-    rows, quality = [dataset.rows(side) for side in dataset.SIDES], read(QUALITY)
+    rows, quality = [dataset.rows(side) for side in dataset.SIDES], read(paths.QUALITY)
     assert lines["prepared"].split()[1::2] == [*map(str, rows), "rows"]
     assert lines["validated"].startswith(f"validated 1,200 rows in {len(COLUMNS)} columns")
-    assert f"best_epoch {read(TRAINING)['best_epoch']}" in lines["trained:"]
+    assert f"best_epoch {read(paths.TRAINING)['best_epoch']}" in lines["trained:"]
     assert set(quality) - {"baseline"} < set(lines)
     told = f"(linear baseline {quality['baseline']['roc_auc']:.4f})"
     assert lines["roc_auc"].split(maxsplit=2)[1:] == [f"{quality['roc_auc']:.4f}", told]
@@ -212,11 +212,11 @@ def refused(frame: pd.DataFrame, **changes: Any) -> list[tuple[str, str, int]]:
     """What validate finds: check, column and rows."""
     write(frame, **changes)
     prepare.main()
-    with pytest.raises(Refused, match="problems, also in reports/validation.json"):
+    with pytest.raises(Refused, match="problems, also in reports/validation"):
         validate.main()
-    report = read(VALIDATION)
+    report = read(paths.VALIDATION)
     assert not report["passed"]
-    assert not VALIDATED.exists()
+    assert not paths.VALIDATED.exists()
     return [(one["check"], one["column"], one["count"]) for one in report["problems"]]
 
 
@@ -253,16 +253,16 @@ def test_validate_measures_drift_from_the_reference(capsys: pytest.CaptureFixtur
     prepare.main()
     validate.main()
     assert "no reference profile" in capsys.readouterr().out
-    REFERENCE.write_bytes(PROFILE.read_bytes())
+    paths.REFERENCE.write_bytes(paths.PROFILE.read_bytes())
     validate.main()
     assert "no reference profile" not in capsys.readouterr().out
-    assert VALIDATED.exists()
-    drift = read(VALIDATION)["drift"]
+    assert paths.VALIDATED.exists()
+    drift = read(paths.VALIDATION)["drift"]
     assert set(drift) == {"x", "noise", "word", "y"}, "neither the id nor dates"
     assert (drift["x"]["psi"], drift["x"]["drift"]) == (pytest.approx(0, abs=1e-9), False)
     assert not {"bins", "before", "after"} & set(drift["x"])
-    VALIDATED.unlink()
+    paths.VALIDATED.unlink()
     assert refused(raw().assign(x=raw()["x"] + 2)) == [("drift", "x", ROWS)]
-    REFERENCE.write_text('{"columns": []}')
+    paths.REFERENCE.write_text('{"columns": []}')
     with pytest.raises(Problem, match="not a profile"):
         validate.main()

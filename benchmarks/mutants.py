@@ -1,0 +1,153 @@
+"""How many mutants of the model's and the data contract's code the shipped unit tests kill.
+
+mutmut changes one thing at a time in the functions of pipeline/ and core/validation/ of a generated
+project, and runs the tests of tests/code that call the changed function. A mutant that only words
+differently does not count: one that differs in text that holds a space, stands in an f-string, or
+in what is raised or printed; names of columns, files and options hold none. Survivors are listed
+in survivors.yaml under the reason for which they may live, by function and changed line, so that
+they are found again when lines move. Exit status 1: fewer than 85 % died, or one is not listed.
+
+mutmut leaves decorated functions and what a module computes on import alone.
+"""
+
+import ast
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from workspace import apart, generated
+
+LEAST = 0.85
+LISTED = Path(__file__).with_name("survivors.yaml")
+LIVE = (0, 5, 33)  # mutmut's codes for: its tests pass, none was run, none calls the function
+SETTINGS = """
+[mutmut]
+source_paths =
+    core
+    pipeline
+only_mutate =
+    core/validation/*
+    pipeline/*
+also_copy =
+    data
+    ops
+    dvc.yaml
+    gates.yaml
+    params.yaml
+    retrain.yaml
+    schema.yaml
+pytest_add_cli_args =
+    -p
+    no:cacheprovider
+pytest_add_cli_args_test_selection =
+    tests/code
+    --ignore=tests/code/test_dependencies.py
+timeout_multiplier = 4
+"""
+SLOW_LAST = """
+
+def pytest_collection_modifyitems(items: list) -> None:
+    items.sort(key=lambda item: "test_stages" in item.nodeid)
+"""
+
+
+class Wording(ast.NodeTransformer):
+    """Makes all wording the same."""
+
+    inside = 0  # of what is raised or printed
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        worded = isinstance(node.value, str) and (self.inside or " " in node.value)
+        return ast.Constant("wording") if worded else node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "print":
+            return self.worded(node)
+        return self.generic_visit(node)
+
+    def worded(self, node: ast.AST) -> ast.AST:
+        self.inside += 1
+        self.generic_visit(node)
+        self.inside -= 1
+        return node
+
+    visit_JoinedStr = visit_Raise = worded
+
+
+def meaning(function: str) -> str:
+    return ast.dump(Wording().visit(ast.parse(function)))
+
+
+def change(before: str, after: str) -> str:
+    """The changed line as it is now, or the lines that are gone."""
+    lines = [
+        line[:1] + line[1:].strip() for line in difflib.ndiff(*map(str.splitlines, (before, after)))
+    ]
+    new = [line[1:] for line in lines if line.startswith("+")]
+    return " ".join(new or ["without", *(line[1:] for line in lines if line.startswith("-"))])
+
+
+def mutants(folder: Path) -> Iterator[tuple[str, str, bool]]:
+    """File, name (function and change) of each mutant that counts, and whether it lives."""
+    for meta in sorted(folder.rglob("*.meta")):
+        path = meta.with_suffix("")
+        codes = json.loads(meta.read_text())["exit_code_by_key"]
+        spans = json.loads(path.with_suffix(".py.spans").read_text())["spans"] if codes else {}
+        lines = path.read_text().splitlines()
+
+        def source(name: str, spans: dict[str, list[int]] = spans, of: list[str] = lines) -> str:
+            text = textwrap.dedent("\n".join(of[spans[name][0] - 1 : spans[name][1]]))
+            return re.sub(r"def x\S+?__mutmut_\w+\(", "def f(", text, count=1)
+
+        for key, code in codes.items():
+            module, _, name = key.rpartition(".")
+            function = name.partition("__mutmut_")[0]
+            before, after = source(f"{function}__mutmut_orig"), source(name)
+            if meaning(before) != meaning(after):
+                said = function.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+                file = path.relative_to(folder).as_posix()
+                yield file, f"{module}.{said}: {change(before, after)}", code in LIVE
+
+
+def judge(folder: Path) -> int:
+    """Print the score of each file and what survives without a reason; the exit status."""
+    reasons: dict[str, list[str]] = yaml.safe_load(LISTED.read_text(encoding="utf-8")) or {}
+    listed = {name for names in reasons.values() for name in names}
+    found = list(mutants(folder))
+    total, dead = (
+        Counter(file for file, *_ in found),
+        Counter(f for f, _, live in found if not live),
+    )
+    for file in total:
+        print(f"{file:34}{dead[file]:5} of {total[file]:4}{dead[file] / total[file]:7.1%}")
+    score = sum(dead.values()) / max(1, len(found))
+    print(f"{'all':34}{sum(dead.values()):5} of {len(found):4}{score:7.1%}, at least {LEAST:.0%}")
+    alive = {name for _, name, live in found if live}
+    for name in sorted(alive - listed):
+        print(f"survives without a reason in {LISTED.name}: {name}")
+    for name in sorted(listed - alive):
+        print(f"no longer survives, take it out of {LISTED.name}: {name}")
+    return int(score < LEAST or not alive <= listed)
+
+
+def main() -> int:
+    project = generated()
+    (project / "setup.cfg").write_text(SETTINGS, encoding="utf-8")
+    with (project / "tests/conftest.py").open("a", encoding="utf-8") as file:
+        file.write(SLOW_LAST)
+    command = ["mutmut", "run", *sys.argv[1:]]
+    subprocess.run(command, cwd=project, env=apart() | {"OMP_NUM_THREADS": "1"}, check=True)
+    return judge(project / "mutants")
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parent)
+    sys.exit(main())
