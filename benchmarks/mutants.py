@@ -50,7 +50,8 @@ pytest_add_cli_args =
 pytest_add_cli_args_test_selection =
     tests/code
     --ignore=tests/code/test_dependencies.py
-timeout_multiplier = 4
+timeout_constant = 20
+timeout_multiplier = 2
 """
 SLOW_LAST = """
 

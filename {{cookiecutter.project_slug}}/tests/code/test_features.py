@@ -67,14 +67,14 @@ def test_what_is_to_be_answered() -> None:
     assert (found["task"], found["target"]) == ("regression", "y")
     assert (found["classes"], found["center"], found["scale"]) == ([], 4.0, 2.0)
     assert learn(x=[1, 2], y=[3.0, 3.0])["scale"] == 1.0
-    with pytest.raises(Problem, match="y: not a number; data.task: regression needs one"):
+    with pytest.raises(Problem, match=r"y: not a number; .* regression needs one"):
         learn(x=[1, 2], y=["a", "b"])
     found = learn("binary", x=[1, 2, 3], y=[True, False, True])
     assert (found["classes"], found["center"], found["scale"]) == ([False, True], 0.0, 1.0)
     assert learn("multiclass", x=[1, 2, 3], y=["b", "c", "a"])["classes"] == ["a", "b", "c"]
     mixed = learn("multiclass", x=[1, 2, 3], y=pd.Series(["b", 10, 9], dtype=object))
     assert mixed["classes"] == [9, 10, "b"], "by type first"
-    with pytest.raises(Problem, match="y: 3 classes in train; data.task: binary needs 2"):
+    with pytest.raises(Problem, match=r"y: 3 classes in train; .* binary needs 2"):
         learn("binary", x=[1, 2, 3], y=[1, 2, 3])
 
 

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from sklearn import metrics as sklearn_metrics
 
-from core import paths
+from core import paths, pictures
 from core.errors import Problem, Refused
 from core.yaml_io import read_yaml
-from pipeline import dataset, evaluate, prepare, train, validate
+from pipeline import dataset, evaluate, latency, prepare, train, validate
 from pipeline.model import load_model
 
 ROWS = 1200
@@ -70,11 +70,19 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def sheet(tables: dict[str, pd.DataFrame], title: str, path: Path) -> None:
+    """Instead of a picture, which takes seconds: its title and what would be drawn."""
+    about = {"title": title, "tables": {name: list(table) for name, table in tables.items()}}
+    path.write_text(json.dumps(about), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("trained"))
         write(raw(), threshold=0.7)
+        patch.setattr(latency, "ROUNDS", 1)
+        patch.setattr(pictures, "sheet", sheet)
         with redirect_stdout(io.StringIO()) as said:
             for stage in (prepare, validate, train, evaluate):
                 stage.main()
@@ -148,9 +156,13 @@ def test_evaluate_scores_the_test_rows(project: Path) -> None:
 
 
 def test_evaluate_draws_and_measures_costs(project: Path) -> None:
-    assert paths.EVALUATION.read_bytes()[1:4] == b"PNG"
     plots = {path.stem for path in Path("plots/test").iterdir()}
     assert plots == {"roc", "pr", "calibration", "confusion", "scores", "importance"}
+    drawn, quality = read(paths.EVALUATION), read(paths.QUALITY)
+    assert set(drawn["tables"]) == plots | {"training"}
+    assert drawn["tables"]["training"][0] == "epoch"
+    title = f"roc_auc {quality['roc_auc']:.3f}   log_loss {quality['log_loss']:.3f}"
+    assert drawn["title"] == title
     cost = read(paths.COST)
     assert set(cost) == {
         "latency_ms", "load_average", "model_bytes", "parameters", "peak_memory_mb", "seconds"
