@@ -53,11 +53,32 @@ pytest_add_cli_args_test_selection =
 timeout_constant = 20
 timeout_multiplier = 2
 """
-SLOW_LAST = """
+HOOKS = '''
 
-def pytest_collection_modifyitems(items: list) -> None:
-    items.sort(key=lambda item: "test_stages" in item.nodeid)
-"""
+import pytest
+from mutmut.state import state
+
+CALLED = {}  # functions, by fixture
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef):
+    before = set(state()._stats)
+    result = yield
+    CALLED.setdefault(fixturedef.argname, set()).update(state()._stats - before)
+    return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item):
+    """mutmut thinks that what a shared fixture calls is tested by its first test alone."""
+    for name in item.fixturenames:
+        state()._stats.update(CALLED.get(name, ()))
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: "test_stages" in item.nodeid)  # slow ones last
+'''
 
 
 class Wording(ast.NodeTransformer):
@@ -143,7 +164,7 @@ def main() -> int:
     project = generated()
     (project / "setup.cfg").write_text(SETTINGS, encoding="utf-8")
     with (project / "tests/conftest.py").open("a", encoding="utf-8") as file:
-        file.write(SLOW_LAST)
+        file.write(HOOKS)
     command = ["mutmut", "run", *sys.argv[1:]]
     subprocess.run(command, cwd=project, env=apart() | {"OMP_NUM_THREADS": "1"}, check=True)
     return judge(project / "mutants")

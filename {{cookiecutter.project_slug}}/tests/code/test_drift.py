@@ -138,6 +138,8 @@ def test_a_column_of_another_kind_is_not_measured() -> None:
     row, [wrong] = compare(numbers, text)
     assert (row, wrong.what, wrong.drift) == ({}, "type", True)
     assert wrong.says == "was number, is text, such as 'x', 'y'"
+    long = pd.Series([None, "a" * 50, "b", "c", "d"])
+    assert compare(numbers, long)[1][0].says.endswith(f"such as '{'a' * 40}', 'b', 'c'")
     assert compare(text, text) == ({}, [])
     assert compare(text, words(a=3)) == ({}, [])
     assert compare(text, pd.Series([True]))[1][0].what == "type"
