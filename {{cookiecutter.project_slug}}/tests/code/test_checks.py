@@ -64,6 +64,9 @@ def limits(**changes: float) -> Validate:
 def params(**changes: float) -> Params:
     content = read_yaml("params.yaml")
     content["data"] |= {"protected": ["agee"], "drop": ["gone"], "label_time": "known"}
+    content["data"] |= {"target": "defaulted", "task": "binary", "group": None}
+    content["data"] |= {"id": "application_id", "time": "applied_on"}
+    content["prepare"] |= {"split": "hash", "sample": 1.0}
     content["prepare"] |= {name: changes.pop(name) for name in list(changes) if name == "sample"}
     content["validate"] |= changes
     return check_yaml(Params, content, "params.yaml")

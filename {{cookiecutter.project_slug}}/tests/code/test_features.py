@@ -21,7 +21,8 @@ SPEC: Any = {
 
 
 def data(task: str = "regression") -> Data:
-    content = read_yaml("params.yaml")["data"] | dict.fromkeys(["id", "time", "label_time"])
+    parts = dict.fromkeys(["id", "time", "label_time", "group"])
+    content = read_yaml("params.yaml")["data"] | parts | {"protected": [], "drop": []}
     return check_yaml(Data, content | {"target": "y", "task": task}, "params.yaml")
 
 

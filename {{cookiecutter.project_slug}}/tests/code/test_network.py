@@ -149,6 +149,8 @@ def test_pieces_hold_equal_shares_of_each_number() -> None:
 )
 def test_what_auto_comes_to(count: int, expected: tuple[int, ...]) -> None:
     content = read_yaml("params.yaml")
+    content["model"] |= {"members": "auto", "bins": "auto"}
+    content["train"] |= {"batch_size": "auto", "epochs": "auto"}
     assert plan(check_yaml(Params, content, "params.yaml"), count) == expected
     content["model"] |= {"members": 3, "bins": 7}
     content["train"] |= {"batch_size": 9, "epochs": 11}

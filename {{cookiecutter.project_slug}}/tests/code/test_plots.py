@@ -12,7 +12,7 @@ from core.yaml_io import check_yaml, read_yaml
 from pipeline import plots
 from pipeline.params import Evaluate
 
-KNOBS = read_yaml("params.yaml")["evaluate"]
+KNOBS = read_yaml("params.yaml")["evaluate"] | {"importance_rows": 2000}
 CHANCES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.1, 0.3, 0.6]])
 CLASS = np.array([0, 1, 1, 2])
 

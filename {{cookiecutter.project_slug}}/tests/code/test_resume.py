@@ -19,11 +19,11 @@ PARAMS = read_yaml("params.yaml")
 
 def params(**changes: Any) -> Params:
     content = {section: dict(values) for section, values in PARAMS.items()}
-    content["data"] |= {"target": "y", "protected": [], "drop": []}
+    content["data"] |= {"target": "y", "task": "binary", "protected": [], "drop": []}
     content["data"] |= dict.fromkeys(["id", "time", "label_time", "group"])
     content["prepare"]["split"] = "random"
     content["model"] |= {"hidden": [4], "members": 2}
-    content["train"] |= {"epochs": 5, "batch_size": 32, "threads": 1, **changes}
+    content["train"] |= {"epochs": 5, "batch_size": 32, "threads": 1, "device": "cpu", **changes}
     return check_yaml(Params, content, "params.yaml")
 
 

@@ -21,6 +21,11 @@ from pipeline.model import load_model
 
 ROWS = 1200
 PARAMS = read_yaml("params.yaml")
+LIMITS = {
+    "min_rows": 100, "min_class_rows": 10, "max_class_share": 0.95, "max_same_value": 0.95,
+    "max_duplicates": 0.01, "max_overlap": 0.01, "max_leakage": 0.99, "max_psi": 0.2,
+    "max_missing": 0.05, "false_alarms": 0.01,
+}  # fmt: skip
 COLUMNS = {
     "id": {"dtype": "int64", "unique": True},
     "day": {"dtype": "datetime64[us]"},
@@ -46,10 +51,14 @@ def write(frame: pd.DataFrame, **changes: Any) -> None:
     Path("data/raw").mkdir(parents=True, exist_ok=True)
     frame.to_csv("data/raw/t.csv", index=False)
     content = {section: dict(PARAMS[section]) for section in PARAMS}
-    content["data"] |= {"path": "data/raw/t.csv", "target": "y", "id": "id", "time": "day"}
-    content["data"] |= {"label_time": "known", "protected": ["word"], "drop": [], "group": None}
-    content["train"] |= {"epochs": 3, "threads": 1}
-    content["validate"] |= {"min_rows": 100, "min_class_rows": 10}
+    content["data"] |= {"path": "data/raw/t.csv", "target": "y", "task": "binary", "id": "id"}
+    content["data"] |= {"time": "day", "label_time": "known", "group": None}
+    content["data"] |= {"protected": ["word"], "drop": []}
+    content["prepare"] |= {"split": "hash", "val": 0.15, "test": 0.15, "sample": 1.0, "seed": 0}
+    content["validate"] = LIMITS
+    content["train"] |= {"epochs": 3, "threads": 1, "device": "cpu"}
+    content["evaluate"] |= {"min_slice_rows": 30, "calibration_bins": 15}
+    content = {section: dict(values) for section, values in content.items()}
     for name, value in changes.items():
         section = next(s for s in content if name in content[s])
         content[section][name] = value

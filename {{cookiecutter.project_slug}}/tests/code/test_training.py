@@ -30,6 +30,7 @@ ROWS = 300
 PARTS = {"id": "number", "time": "seen", "label_time": "known", "group": "shop", "drop": ["extra"]}
 SHAPE = {"hidden": [8], "members": 1, "bins": 0}
 SETTINGS = {"epochs": 3, "batch_size": 32, "threads": 1, "calibrate": False, "ema": 0.0}
+SETTINGS |= {"class_weights": False, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
