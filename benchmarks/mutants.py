@@ -48,6 +48,8 @@ also_copy =
 pytest_add_cli_args =
     -p
     no:cacheprovider
+    -p
+    no:unraisableexception
 pytest_add_cli_args_test_selection =
     tests/code
     --ignore=tests/code/test_dependencies.py
@@ -56,8 +58,12 @@ timeout_multiplier = 2
 """
 HOOKS = '''
 
+import gc
+
 import pytest
 from mutmut.state import state
+
+gc.disable()  # it would write to all memory, and each mutant's process then copies it
 
 CALLED = {}  # functions, by fixture
 
@@ -198,7 +204,8 @@ def main() -> int:
         for path in (project / folder).glob("*.py"):
             path.write_text(undecorated(path.read_text("utf-8")), encoding="utf-8")
     command = ["mutmut", "run", *sys.argv[1:]]
-    subprocess.run(command, cwd=project, env=apart() | {"OMP_NUM_THREADS": "1"}, check=True)
+    environment = apart() | {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    subprocess.run(command, cwd=project, env=environment, check=True)
     return judge(project / "mutants")
 
 

@@ -157,7 +157,7 @@ def _tail(least: float, of: float, share: float) -> float:
     """The chance of `least` or more among `of`, each with this chance; from above for a sample."""
     from scipy.special import bdtrc
 
-    return float(bdtrc(round(least) - 1, round(of), share)) if least >= 1 else 1.0
+    return float(bdtrc(round(least) - 1, round(of), share))
 
 
 def _quantile(freedom: int, chance: float) -> float:

@@ -201,8 +201,13 @@ def test_how_rare_a_new_level_is_depends_on_the_rows_and_the_levels() -> None:
 
 
 def test_of_a_long_column_some_rows_are_enough() -> None:
+    column_drift.some.cache_clear()
     positions = column_drift.some(200_000)
-    assert (len(positions), positions[0] >= 0, positions[-1] < 200_000) == (100_000, True, True)
+    assert (len(positions), positions[0] < 20, 199_980 < positions[-1] < 200_000) == (
+        100_000,
+        True,
+        True,
+    )
     assert (np.diff(positions) >= 0).all()
     long = pd.Series(np.random.default_rng(0).normal(size=200_000))
     row, none = compare(long, long, STRICT._replace(max_psi=1e-9))

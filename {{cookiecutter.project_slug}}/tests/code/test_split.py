@@ -152,6 +152,7 @@ def by_time(values: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **change
 CLOCKS = {
     "dates": lambda order: pd.Series(DAYS)[order],
     "text": lambda order: pd.Series(DAYS.strftime("%Y-%m-%dT%H:%M:%S"))[order],
+    "clock ticks": lambda order: pd.Series(10**18 + np.arange(100) * 1000 + 1)[order],
     "numbers": lambda order: pd.Series(np.arange(100) + 0.5)[order],
 }
 
