@@ -94,7 +94,8 @@ class Wording(ast.NodeTransformer):
     inside = 0  # of what is raised or printed
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        worded = isinstance(node.value, str) and (self.inside or " " in node.value)
+        text = isinstance(node.value, str)
+        worded = (text and " " in node.value) or (self.inside and (text or type(node.value) is int))
         return ast.Constant("wording") if worded else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:

@@ -109,9 +109,7 @@ def importance(
     task = model.task
 
     def score(table: pd.DataFrame) -> float:
-        answers = metrics.Answers(
-            task, truth, model.score(table), knobs.threshold, knobs.calibration_bins
-        )
+        answers = metrics.Answers(task, truth, model.score(table))  # a headline has no threshold
         return watched.function(answers) or 0.0
 
     watched = metrics.headline(task)
@@ -143,7 +141,7 @@ def _curves(each: list[tuple[np.ndarray, np.ndarray]]) -> tuple[pd.DataFrame, pd
 
 
 def _calibration(sure: np.ndarray, right: np.ndarray, bins: int) -> pd.DataFrame:
-    at = np.minimum((sure * bins).astype(int), bins - 1)
+    at = metrics.calibration_bins(sure, bins)
     rows = np.bincount(at, minlength=bins)
     used = rows > 0
     said, was = np.bincount(at, sure, bins)[used], np.bincount(at, right, bins)[used]

@@ -24,7 +24,9 @@ def words(**counts: int) -> pd.Series:
 def compare(
     before: pd.Series, after: pd.Series, limits: Limits = STRICT
 ) -> tuple[dict[str, Any], list[column_drift.Finding]]:
-    return column_drift.compare("c", profile.describe(before), after, limits)
+    row, found = column_drift.compare("c", profile.describe(before), after, limits)
+    assert {one.column for one in found} <= {"c"}
+    return row, found
 
 
 def test_a_number_is_described() -> None:
@@ -85,6 +87,8 @@ def test_psi_is_its_formula_with_half_a_row_more_in_every_bin() -> None:
     p, q = (before + 0.5) / 41.5, (after + 0.5) / 11.5
     assert column_drift.psi(before, after) == pytest.approx(((q - p) * np.log(q / p)).sum())
     assert column_drift.psi(before, before * 1) == 0
+    row, _ = compare(words(a=9, b=1), words(a=10), LOOSE)
+    assert row["psi"] == column_drift.psi(np.array([9, 1]), np.array([10, 0])), "no empty bins"
 
 
 def test_false_alarms_are_shared_by_all_checks_of_all_columns() -> None:
@@ -98,6 +102,8 @@ def test_the_limit_is_what_chance_exceeds_or_the_knob() -> None:
     row, none = compare(before, after, STRICT._replace(max_psi=1e-9))
     chance = stats.chi2.isf(1e-3, 20 - 1) * (1 / 4000 + 1 / 500)
     assert (row["limit"], none) == (pytest.approx(chance), [])
+    row, _ = compare(words(a=500, b=500), words(a=50, b=50), STRICT._replace(max_psi=1e-9))
+    assert row["limit"] == pytest.approx(stats.chi2.isf(1e-3, 1) * (1 / 1000 + 1 / 100))
     row, none = compare(before, after, STRICT)
     assert (row["limit"], row["drift"], row["why"], none) == (0.2, False, [], [])
     row, [moved] = compare(before, after + 1)
@@ -115,6 +121,12 @@ def test_distance_and_p_value_are_those_of_scipy() -> None:
     assert row["ks"] == pytest.approx(theirs.statistic, abs=0.012)
     effective = np.sqrt(4000 * 1000 / 5000) * row["ks"]
     assert row["ks_p"] == pytest.approx(stats.kstwobign.sf(effective))
+    few = pd.Series([0.0] * 50 + [1.0] * 51)  # of its percentiles, 50 are 0
+    assert compare(few, pd.Series([0.0, 0, 0, 1]), LOOSE)[0]["ks"] == pytest.approx(0.75 - 0.49)
+    assert compare(few, few + 5, LOOSE)[0]["ks"] == 1
+    row, _ = compare(words(a=3, b=1), words(a=3), LOOSE)
+    theirs = stats.chi2_contingency([[3, 1], [3, 0]], correction=False)
+    assert (row["chi2"], row["chi2_p"]) == pytest.approx((theirs.statistic, theirs.pvalue))
     old, new = words(a=30, b=50, c=20), words(a=20, b=20, c=20)
     row, _ = compare(old, new, LOOSE)
     theirs = stats.chi2_contingency([[50, 30, 20], [20, 20, 20]], correction=False)
@@ -152,6 +164,7 @@ def test_a_column_with_nothing_in_it_has_missing_values(before: pd.Series) -> No
     row, found = compare(before, pd.Series([None] * 99))
     assert row["after"] == [0] * (len(row["bins"]) - 1) + [99]
     assert row["missing"] == 1
+    assert row["kind"] == "category" or (row["ks"], row["ks_p"]) == (1, 0)
     assert {one.what for one in found} >= ({"missing values"} if len(before) > 3 else set())
 
 
@@ -165,7 +178,8 @@ def gaps(missing: int, rows: int = 1000) -> pd.Series:
 )
 def test_more_or_fewer_missing_values_are_found(before: int, after: int, alarm: bool) -> None:
     limits = STRICT._replace(max_psi=9)
-    found = compare(gaps(before), gaps(after), limits)[1]
+    row, found = compare(gaps(before), gaps(after), limits)
+    assert (row["missing_before"], row["missing"]) == (before / 1000, after / 1000)
     assert [one.what for one in found] == ["missing values"] * alarm
     if alarm:
         says = f"{after / 1000:.1%} of the rows, {before / 1000:.1%} before; at most 5.0% more"
@@ -209,6 +223,8 @@ def test_of_a_long_column_some_rows_are_enough() -> None:
         True,
     )
     assert (np.diff(positions) >= 0).all()
+    column_drift.some.cache_clear()
+    assert np.array_equal(column_drift.some(200_000), positions)
     long = pd.Series(np.random.default_rng(0).normal(size=200_000))
     row, none = compare(long, long, STRICT._replace(max_psi=1e-9))
     assert (sum(row["after"]), none) == (100_000, [])

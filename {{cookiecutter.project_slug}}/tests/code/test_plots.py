@@ -44,7 +44,18 @@ def test_of_two_classes() -> None:
     assert (len(scores), scores["negative"].sum(), scores["positive"].sum()) == (30, 2, 2)
     assert scores["score"].iloc[[0, -1]].tolist() == pytest.approx([0.1 + 0.8 / 60, 0.9 - 0.8 / 60])
     assert scores.index[scores["positive"] == 1].tolist() == [7, 29]
+    assert scores.index[scores["negative"] == 1].tolist() == [0, 15]
+    assert list(drawn["calibration"]) == ["predicted", "actual", "rows"]
     assert drawn["calibration"].to_numpy().tolist() == [[0.2, 0.5, 2], [0.7, 0.5, 2]]
+
+
+def test_of_two_classes_one_may_be_lacking_or_rare() -> None:
+    drawn = tables("binary", np.zeros(3, int), np.array([0.1, 0.3, 1.0]), calibration_bins=2)
+    assert drawn["pr"]["precision"].tolist() == [0.0] * (plots.POINTS + 1)
+    assert drawn["roc"]["tpr"].tolist() == [0.0] * (plots.POINTS + 1)
+    assert drawn["calibration"]["rows"].tolist() == [2, 1], "certainty is in the last bin"
+    rare = tables("binary", np.array([0, 1, 1]), np.array([0.2, 0.3, 0.1]))["roc"]
+    assert rare["tpr"].iloc[[1, 100, 199]].tolist() == [0.5, 0.5, 0.5]
 
 
 def test_of_many_classes() -> None:
@@ -107,6 +118,7 @@ def test_importance_is_measured_on_rows_from_first_to_last() -> None:
     truth = (frame["x"] >= 50).astype(int).to_numpy()
     found = plots.importance(fitted, frame, truth, settings(importance_rows=34))
     assert len(seen) == 1 + 2 * plots.REPEATS
+    assert list(seen[0]) == ["x", "other"]
     assert seen[0]["x"].tolist() == list(range(0, 100, 3))
     assert all(sorted(one["x"]) == list(range(0, 100, 3)) for one in seen)
     assert [(one["x"] != seen[0]["x"]).any() for one in seen] == [False] * 4 + [True] * 3

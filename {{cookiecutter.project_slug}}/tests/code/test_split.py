@@ -126,11 +126,19 @@ def test_at_random_odd_shares_and_numbers_are_split_too() -> None:
     content = content.model_copy(
         update={"data": content.data.model_copy(update={"task": "regression"})}
     )
-    block = rows()
+    block = pa.RecordBatch.from_pydict({"y": np.random.default_rng(0).random(ROWS)})
     sides = splitter(content)(block)
     assert np.bincount(sides).tolist() == [2800, 600, 600]
     assert np.array_equal(sides, splitter(content)(block))
-    assert not np.array_equal(sides, splitter(params(split="random"))(block))
+    missing = pa.RecordBatch.from_pydict({"y": pa.array([None] * 40 + [1] * 40)})
+    sides = splitter(params(split="random"))(missing)
+    assert [np.bincount(part).tolist() for part in (sides[:40], sides[40:])] == [[28, 6, 6]] * 2
+
+
+def test_at_random_the_seed_decides() -> None:
+    one, again, other = (splitter(params(split="random", seed=s))(rows()) for s in (0, 0, 1))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
 
 
 DAYS = pd.date_range("2026-01-01", periods=100, freq="h")
@@ -141,7 +149,8 @@ def by_time(values: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **change
     content = params(split="random", **changes)
     monkeypatch.chdir(folder)
     Path("data/raw").mkdir(parents=True)
-    pd.DataFrame({"day": values}).to_parquet("data/raw/t.parquet")
+    table = pd.DataFrame({"x": 7.5, "day": values})
+    table.to_parquet("data/raw/t.parquet")
     data = content.data.model_copy(update={"time": "day", "path": "data/raw/t.parquet"})
     prepare = content.prepare.model_copy(update={"split": "time"})
     content = content.model_copy(update={"data": data, "prepare": prepare})
