@@ -80,6 +80,8 @@ def test_columns_that_params_name_must_be_there() -> None:
     assert found[0].says == "data.protected names it (did you mean 'age'?)"
     assert found[1].says == "data.label_time names it"
     assert data_checks.named_columns(params().data, ["agee", "gone", "known"]) == []
+    unknown = params().data.model_copy(update={"label_time": None})
+    assert data_checks.named_columns(unknown, ["agee", "gone"]) == []
     [gone] = data_checks.named_columns(params().data, ["agee", "known"])
     assert gone.says.startswith("data.drop names it")
 
@@ -104,6 +106,8 @@ def test_classes_may_be_alone_rare_or_overwhelming() -> None:
     assert of(a=7) == [("one_class_only", "y", 7, 1.0, ["a"], "nothing can be learnt")]
     rare = "want 10 or more (validate.min_class_rows)"
     assert of(a=9, b=8, c=33) == [("rare_class", "y", 17, 0.34, ["a", "b"], rare)]
+    assert of(a=20, b=10, c=1) == [("rare_class", "y", 1, 1 / 31, ["c"], rare)]
+    assert of(a=1, b=1)[0][:5] == ("rare_class", "y", 2, 1.0, ["a", "b"])
     assert of(a=5, b=20, sample=0.5) == []
     assert of(a=4, b=16, sample=0.5)[0][-1] == "want 5 or more (validate.min_class_rows)"
     most = "at most 80.0% (validate.max_class_share)"
@@ -133,18 +137,18 @@ def test_equal_values_have_equal_fingerprints_whatever_their_codes() -> None:
 
 def test_copies_are_counted_once_and_the_overlap_is_that_of_train_and_test() -> None:
     knobs = limits(max_duplicates=0.2, max_overlap=0.5)
-    train, val, test = [1, 2, 3, 4, 5, 6], [7, 8], [1, 9]
+    train, val, test = [1, 2, 3, 4, 5, 6], [7, 8, 10], [1, 9]
     rows = np.array([*train, *val, *test], np.uint64)
-    assert data_checks.copies(rows, [6, 2, 2], knobs) == []
+    assert data_checks.copies(rows, [6, 3, 2], knobs) == []
     rows[-1] = 6
-    [overlap] = data_checks.copies(rows, [6, 2, 2], knobs)
+    [overlap] = data_checks.copies(rows, [6, 3, 2], knobs)
     assert overlap[:5] == ("test_rows_in_train", "", 2, 1.0, [])
     assert overlap.says == "at most 50.0% of test (validate.max_overlap)"
     rows[-1] = 8  # of val: a copy, and no overlap; larger than all of train
-    assert data_checks.copies(rows, [6, 2, 2], knobs) == []
+    assert data_checks.copies(rows, [6, 3, 2], knobs) == []
     rows[1] = 1
-    [copies] = data_checks.copies(rows, [6, 2, 2], knobs)
-    assert copies[:5] == ("duplicate_rows", "", 3, 0.3, [])
+    [copies] = data_checks.copies(rows, [6, 3, 2], knobs)
+    assert copies[:5] == ("duplicate_rows", "", 3, 3 / 11, [])
     assert copies.says == "at most 20.0% (validate.max_duplicates)"
 
 
@@ -155,6 +159,7 @@ def test_leakage_is_scikit_learns_auc_in_the_better_direction() -> None:
     assert data_checks.leakage(pd.Series(-values), TARGET, "binary") == pytest.approx(area)
     days = pd.Series(pd.Timestamp("2026-01-01") + pd.to_timedelta(values * 10, "D"))
     assert data_checks.leakage(days, TARGET, "binary") == pytest.approx(area)
+    assert data_checks.leakage(days.where(TARGET == 0), TARGET, "binary") > 0.99
     words = pd.Series(rng.choice(["c", "a", "b"], 2000)).where(TARGET == 0, "b").astype("category")
     means = TARGET.groupby(words, observed=True).transform("mean")
     expected = roc_auc_score(TARGET, means)
@@ -163,6 +168,14 @@ def test_leakage_is_scikit_learns_auc_in_the_better_direction() -> None:
     assert data_checks.leakage(text, TARGET, "binary") == 0
     assert data_checks.leakage(pd.Series(values), TARGET.where(TARGET > 0), "binary") == 0
     assert data_checks.leakage(pd.Series(values), TARGET * 0, "binary") == 0
+
+
+def test_leakage_is_measured_on_every_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_checks, "ROWS", 900)  # of 2,000: every second
+    told = TARGET.where(TARGET.index % 2 == 0, 0.5)
+    assert data_checks.leakage(told, TARGET, "binary") == 1
+    monkeypatch.setattr(data_checks, "ROWS", 2000)
+    assert data_checks.leakage(told, TARGET, "binary") < 0.9
 
 
 def test_leakage_of_many_classes_is_that_of_the_best_against_the_rest() -> None:

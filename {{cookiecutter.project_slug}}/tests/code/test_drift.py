@@ -1,5 +1,6 @@
 """Columns are described in a few numbers, and drift from them is what a hand computes."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,8 @@ def test_a_column_with_nothing_in_it_has_missing_values(before: pd.Series) -> No
     row, found = compare(before, pd.Series([None] * 99))
     assert row["after"] == [0] * (len(row["bins"]) - 1) + [99]
     assert row["missing"] == 1
+    again, _ = compare(before, pd.Series(pd.Categorical([None] * 99)))
+    assert again == row
     assert row["kind"] == "category" or (row["ks"], row["ks_p"]) == (1, 0)
     assert {one.what for one in found} >= ({"missing values"} if len(before) > 3 else set())
 
@@ -239,7 +242,12 @@ def test_a_finding_keeps_three_short_examples(capsys: pytest.CaptureFixture[str]
     findings.show([one._replace(examples=["[b]", "c"]), one._replace(check="in_range(1, 2)")])
     said = capsys.readouterr().out
     assert "2 problems in the data" in said
-    for cell in ("not finite", "in_range(1, 2)", "25.00%", "[b]; c; says", "rows", "column"):
-        assert cell in said
+    rows = [[cell.strip() for cell in re.split("[┃│]", line)] for line in said.splitlines()]
+    head = ["", "check", "column", "rows", "share", "examples, or what would be right", ""]
+    assert rows[2] == head
+    assert rows[4] == ["", "not finite", "x", "2", "25.00%", "[b]; c; says", ""]
+    assert rows[5][1:4] == ["in_range(1, 2)", "x", "2"]
+    findings.show([one._replace(says="", count=1234)])
+    assert re.search(r"x +│ +1,234 │ +25.00% │ a+; 2; 3 +│", capsys.readouterr().out)
     findings.show([one])
     assert "1 problem in the data" in capsys.readouterr().out

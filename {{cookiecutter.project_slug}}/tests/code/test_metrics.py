@@ -98,6 +98,9 @@ def test_classes_that_neither_occur_nor_are_answered_do_not_count() -> None:
         ((chances - np.eye(5)[truth]) ** 2).sum(1).mean(), abs=1e-6
     )
     assert found["ece"] == pytest.approx(0.68 - 0.5, abs=1e-6)
+    chances = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
+    found = metrics.evaluate("multiclass", np.array([0, 0, 1]), chances, 0.5, 2)
+    assert found["ece"] == pytest.approx(0.8 - 2 / 3, abs=1e-6)
 
 
 def test_certainty_that_is_wrong_costs_much_but_not_all() -> None:

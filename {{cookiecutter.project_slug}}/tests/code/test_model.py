@@ -127,6 +127,8 @@ def test_the_same_model_is_the_same_bytes_and_readable_by_all(
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert (tmp_path / "one").stat().st_mode & 0o777 == 0o644
     again: Any = load_model(tmp_path / "two")
+    assert (again.kind, again.target, again.task) == (kind, "y", fitted.task)
+    assert [one.name for one in again.inputs] == ["x", "gaps", "word"]
     again.save(tmp_path / "three")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "three").read_bytes()
 

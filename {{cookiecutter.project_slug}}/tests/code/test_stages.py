@@ -142,7 +142,11 @@ def test_train_writes_the_best_epoch_and_no_checkpoint(project: Path) -> None:
     best = curve.loc[curve["val_loss"].idxmin()]
     expected = {"epochs": len(curve), "best_epoch": best["epoch"]}
     expected |= {name: best[name] for name in ("train_loss", "val_loss")}
-    assert read(paths.TRAINING) == pytest.approx(expected, abs=1e-5)
+    said = read(paths.TRAINING)
+    assert said == pytest.approx(expected, abs=1e-5)
+    assert said == {name: round(value, 6) for name, value in said.items()}
+    for line in paths.TRAINING_CURVE.read_text().splitlines()[1:]:
+        assert [f"{float(cell):.6g}" for cell in line.split(",")] == line.split(",")
     assert not paths.CHECKPOINT.exists()
     assert (load_model(paths.MODEL).kind, load_model(paths.BASELINE).kind) == ("network", "linear")
 
@@ -201,6 +205,24 @@ def test_the_stages_say_what_they_did(project: Path) -> None:
     assert lines["f1"].split() == ["f1", f"{quality['f1']:.4f}"]
 
 
+def test_evaluate_scores_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "ROUNDS", 1)
+    monkeypatch.setattr(pictures, "sheet", sheet)
+    write(raw().assign(y=raw()["noise"] * 7 + raw()["y"]), task="regression", label_time=None)
+    contract = {"schema_type": "dataframe", "columns": COLUMNS | {"y": {"dtype": "float64"}}}
+    Path("schema.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
+    for stage in (prepare, validate, train, evaluate):
+        stage.main()
+    test, found = dataset.frame("test"), read(paths.QUALITY)
+    guess = load_model(paths.MODEL).score(test)
+    assert set(found) == {"r2", "rmse", "mae", "mape", "baseline"}
+    assert found["r2"] == pytest.approx(sklearn_metrics.r2_score(test["y"], guess), abs=1e-6)
+    for group, scores in read(paths.SLICES)["slices"]["word"].items():
+        rows = test["word"] == group
+        expected = sklearn_metrics.mean_absolute_error(test["y"][rows], guess[rows])
+        assert scores["mae"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_evaluate_names_a_group_that_the_data_lacks() -> None:
     write(raw())
     prepare.main()
@@ -257,6 +279,10 @@ def test_validate_finds_everything_at_once(capsys: pytest.CaptureFixture[str]) -
         ("unknown_column", "leak", ROWS),
     ]
     assert "7 problems in the data" in capsys.readouterr().out
+
+
+def test_validate_counts_classes() -> None:
+    assert refused(raw(), min_class_rows=1000) == [("rare_class", "y", ROWS)]
 
 
 def test_validate_looks_for_copies_without_id_and_time() -> None:
