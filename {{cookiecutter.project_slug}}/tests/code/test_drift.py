@@ -78,6 +78,9 @@ def test_another_column_is_counted_in_the_references_bins() -> None:
     assert (before.tolist(), after.tolist()) == ([1, 1, 1, 1, 0, 0], [1, 2, 0, 0, 1, 1])
     assert values is not None
     assert values.tolist() == [0, 1.5, 2, 9]
+    yes = profile.describe(pd.Series([True, False, True]))
+    _, after, _ = profile.counts(yes, pd.Series([True]))
+    assert after.tolist() == [1, 0, 0, 0]
     levels = profile.describe(words(a=2, b=1, missing=1))
     before, after, values = profile.counts(levels, words(b=3, new=2, newer=1, missing=4))
     assert (before.tolist(), after.tolist(), values) == ([2, 1, 0, 1], [0, 3, 3, 4], None)

@@ -240,3 +240,9 @@ def test_mistakes_are_told_together_and_yaml_1_1_is_not_trusted() -> None:
     first, second = str(problem.value).split("\n")
     assert "checks.lessthan: unknown check" in first
     assert second.startswith("schema.yaml: columns.x: YAML 1.1 reads it otherwise")
+
+
+def test_what_pandera_would_not_do_must_be_off() -> None:
+    for key in ("coerce", "regex"):
+        with pytest.raises(Problem, match=f"columns.x.{key}: found True; must be false"):
+            schema({"x": {"dtype": "int64", key: True}})
