@@ -1,4 +1,4 @@
-.PHONY: help demo test lint rehearse bench sample
+.PHONY: help demo test mutants lint rehearse bench sample
 VENV ?= .venv
 DEMO ?= $(or $(TMPDIR),/tmp)/ml-cicd-demo
 GENERATED = {{cookiecutter.project_slug}}
@@ -22,6 +22,9 @@ demo: $(VENV)/ready  ## generate a project, train its model, show the scores
 
 test: $(VENV)/ready  ## everything: about a quarter of an hour on two cores
 	python -m pytest -q tests -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+mutants: $(VENV)/ready  ## do the shipped unit tests notice a change in the code they test? twenty minutes
+	python benchmarks/mutants.py
 
 lint: $(VENV)/ready  ## style, types and YAML, of the template and of what it generates
 	ruff check . && ruff format --check .

@@ -120,7 +120,7 @@ def leakage(values: pd.Series, target: pd.Series, task: str) -> float:
         codes = values.astype("category").cat.codes.to_numpy()
     else:
         numbers = values.astype("int64") if kind == "date" else values
-        codes = np.nan_to_num(numbers.to_numpy(np.float64, na_value=-np.inf), nan=-np.inf)
+        codes = np.nan_to_num(numbers.to_numpy(np.float64, na_value=-np.inf))
     if task == "regression":
         if kind != "category":
             codes = np.searchsorted(np.unique(np.quantile(codes, np.linspace(0, 1, 51))), codes)

@@ -131,7 +131,7 @@ def pr_auc(of: Answers) -> float | None:
 
 def log_loss(of: Answers) -> float:
     """Minus the mean logarithm of the probability that was given to the true class."""
-    return float(-np.log(np.clip(of.right, TINY, 1)).mean())
+    return float(-np.log(np.maximum(of.right, TINY)).mean())
 
 
 def brier(of: Answers) -> float:

@@ -67,9 +67,7 @@ def importance(
     task = model.task
 
     def score(table: pd.DataFrame) -> float:
-        answers = metrics.Answers(
-            task, truth, model.score(table), settings.threshold, settings.calibration_bins
-        )
+        answers = metrics.Answers(task, truth, model.score(table))  # a headline has no threshold
         return watched.function(answers) or 0.0
 
     watched = metrics.headline(task)
@@ -101,7 +99,7 @@ def _curves(each: list[tuple[np.ndarray, np.ndarray]]) -> tuple[pd.DataFrame, pd
 
 
 def _calibration(sure: np.ndarray, right: np.ndarray, bins: int) -> pd.DataFrame:
-    at = np.minimum((sure * bins).astype(int), bins - 1)
+    at = metrics.calibration_bins(sure, bins)
     rows = np.bincount(at, minlength=bins)
     used = rows > 0
     predicted, was = np.bincount(at, sure, bins)[used], np.bincount(at, right, bins)[used]

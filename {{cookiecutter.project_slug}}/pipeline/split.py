@@ -73,7 +73,7 @@ def _at_random(params: Params) -> Splitter:
     shares = np.array([1 - prepare.val - prepare.test, prepare.val, prepare.test])
     whole = [n for n in (10, 20, 100) if np.allclose(shares * n, np.round(shares * n))]
     size = whole[0] if whole else 1000
-    pattern = np.searchsorted(np.cumsum(shares) - 0.5 / size, np.arange(size) / size).clip(0, 2)
+    pattern = np.searchsorted(np.cumsum(shares) - 0.5 / size, np.arange(size) / size)
     rng = np.random.default_rng([prepare.seed, 0])
     left: dict[str, np.ndarray] = {}
 

@@ -100,9 +100,7 @@ def _as_reference(reference: Profile, column: pd.Series) -> tuple[pd.Series, str
     """The column as the reference has it, and its kind where that is another one."""
     wanted, kind = reference["kind"], profile.kind_of(column)
     if column.isna().all():
-        kinds: dict[str, Any] = {"date": "datetime64[us]", "number": "float64"}
-        nothing = pd.Series([None] * len(column), name=column.name)
-        return nothing.astype(kinds.get(wanted, "category")), ""
+        return column, ""
     if wanted == "category" and kind == "text":  # few rows show few of each level
         return column.astype("category"), ""
     if wanted == "text" and kind == "category" and column.dtype != bool:
@@ -157,7 +155,7 @@ def _tail(least: float, of: float, share: float) -> float:
     """The chance of `least` or more among `of`, each with this chance; from above for a sample."""
     from scipy.special import bdtrc
 
-    return float(bdtrc(round(least) - 1, round(of), share)) if least >= 1 else 1.0
+    return float(bdtrc(round(least) - 1, round(of), share))
 
 
 def _quantile(freedom: int, chance: float) -> float:

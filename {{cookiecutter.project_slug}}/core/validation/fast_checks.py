@@ -25,11 +25,7 @@ def _levels(values: pd.Series) -> set[Any]:
 
 
 def _between(
-    values: pd.Series,
-    min_value: Any,
-    max_value: Any,
-    include_min: bool = True,
-    include_max: bool = True,
+    values: pd.Series, min_value: Any, max_value: Any, include_min: bool, include_max: bool
 ) -> bool:
     low, high = _extremes(values)
     above = low >= min_value if include_min else low > min_value

@@ -19,7 +19,11 @@ from core.paths import SCHEMA
 from core.yaml_io import Strict, check_yaml, read_yaml
 
 CHECKS = {
-    name: list(inspect.signature(getattr(pa.Check, name)).parameters)
+    name: [
+        one.name
+        for one in inspect.signature(getattr(pa.Check, name)).parameters.values()
+        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
     for name in [
         *("equal_to", "not_equal_to", "greater_than", "greater_than_or_equal_to", "less_than"),
         *("less_than_or_equal_to", "in_range", "isin", "notin", "unique_values_eq"),
@@ -101,7 +105,7 @@ def _wrong_checks(rule: Rule) -> list[str]:
             continue
         values = value if isinstance(value, dict) else {CHECKS[check][0]: value}
         for key, one in values.items():
-            if key not in CHECKS[check] and key != "options":
+            if key not in CHECKS[check]:
                 wrong.append(f"{check}.{key}: unknown key{nearest(key, CHECKS[check])}")
             elif want := _wrong_value(rule, check, key, one):
                 wrong.append(f"{check}.{key}: found {one!r}; want {want}")

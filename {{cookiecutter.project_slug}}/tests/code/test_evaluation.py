@@ -1,5 +1,7 @@
 """Curves, groups and costs of an evaluation are what a hand computes, and follow params.yaml."""
 
+import os
+import resource
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.numpy import save_file
 
 from core.errors import Problem
 from core.paths import MODEL
@@ -139,3 +143,64 @@ def test_a_metric_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     gates = read_yaml("gates.yaml")
     gates["performance"] = {"mcc": {"min": 0.2}}
     assert check_yaml(Gates, gates, "gates.yaml").performance
+
+
+def test_numbers_with_few_values_are_groups_and_many_are_cut_in_quarters() -> None:
+    truth, scores = np.zeros(18, int), np.full(18, 0.1)
+
+    def groups(values: Any) -> dict[str, int]:
+        frame = pd.DataFrame({"n": values})
+        found = slices.slices(
+            frame, "binary", truth[: len(frame)], scores[: len(frame)], settings()
+        )
+        return {name: one["rows"] for name, one in found["n"].items()}
+
+    assert groups(np.arange(8) + 0.5) == {f"{i + 0.5}": 1 for i in range(8)}
+    assert groups(np.arange(9)) == {"0 to 2": 3, "3 to 4": 2, "5 to 6": 2, "7 to 8": 2}
+    gaps = [*np.arange(16) / 2, np.nan, np.nan]
+    assert groups(gaps) == {
+        "0 to 1.5": 4, "2 to 3.5": 4, "4 to 5.5": 4, "6 to 7.5": 4, "missing": 2
+    }  # fmt: skip
+    assert groups([*[0] * 8, *range(1, 11)]) == {"0 to 1": 9, "2 to 5": 4, "6 to 10": 5}
+    assert groups(list("abcdefghij")) == dict.fromkeys("abcdefghij", 1)
+
+
+def test_groups_hold_the_rows_in_which_they_stand() -> None:
+    protected = pd.DataFrame({"g": list("baab"), "h": list("xxxy")})
+    found = slices.slices(protected, "binary", TRUTH, SCORES, settings(threshold=0.4))
+    assert found["g"]["b"]["selection_rate"] == found["g"]["a"]["selection_rate"] == 0.5
+    assert (found["h"]["x"]["selection_rate"], found["h"]["x"]["positive_rate"]) == (0.333333,) * 2
+    assert "false_positive_rate" not in found["h"]["y"], "no negative row"
+    number = slices.slices(protected, "regression", TRUTH * 1.0, SCORES, settings())["h"]["x"]
+    assert set(number) == {"rows", "mae", "rmse", "r2"}
+
+
+def test_a_number_or_many_classes_without_a_finite_score_are_a_problem() -> None:
+    scores = np.array([[0.5, 0.5], [np.nan, 1], [1, np.inf], [0, 1]])
+    with pytest.raises(Problem, match=r"models/model.safetensors: 2 of 4 test rows"):
+        evaluate.finite_scores(model(lambda frame: scores), FRAME, MODEL)
+    assert evaluate.finite_scores(model(lambda frame: scores[[0, 3]]), FRAME[:2], MODEL).shape == (
+        (2, 2)
+    )
+
+
+def test_what_a_model_costs_is_measured_on_rows_and_batches(tmp_path: Any) -> None:
+    sizes: list[int] = []
+
+    def score(frame: pd.DataFrame) -> np.ndarray:
+        sizes.append(len(frame))
+        assert torch.get_num_threads() == 1
+        assert list(frame) == list(FRAME)
+        return np.zeros(len(frame))
+
+    path = tmp_path / "model.safetensors"
+    save_file({"a": np.zeros((3, 4)), "b": np.zeros(5)}, path)
+    threads = torch.get_num_threads()
+    found = latency.cost(model(score), FRAME, path)
+    assert torch.get_num_threads() == threads
+    single, batch = latency.SINGLE * latency.ROUNDS + 3, latency.BATCHES * latency.ROUNDS + 3
+    assert sizes == [1] * single + [latency.BATCH] * batch
+    assert (found["parameters"], found["model_bytes"]) == (17, path.stat().st_size)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert found["peak_memory_mb"] == pytest.approx(peak, rel=1e-2)
+    assert found["load_average"] == pytest.approx(os.getloadavg()[0], abs=0.1)

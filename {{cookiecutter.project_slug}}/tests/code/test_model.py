@@ -111,6 +111,61 @@ def test_only_a_model_is_loaded(tmp_path: Path) -> None:
         load_model(path)
 
 
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"none.safetensors: no such file; `dvc repro` trains it"):
+        load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["network", "linear"])
+def test_the_same_model_is_the_same_bytes_and_readable_by_all(
+    fitted: NetworkModel, kind: str, tmp_path: Path
+) -> None:
+    model: Any = fitted if kind == "network" else load_model(BASELINE)
+    model.save(tmp_path / "one")
+    model.spec = dict(reversed(model.spec.items()))
+    model.save(tmp_path / "two")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert (tmp_path / "one").stat().st_mode & 0o777 == 0o644
+    again: Any = load_model(tmp_path / "two")
+    assert (again.kind, again.target, again.task) == (kind, "y", fitted.task)
+    assert [one.name for one in again.inputs] == ["x", "gaps", "word"]
+    again.save(tmp_path / "three")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "three").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "change", "message"),
+    [
+        (
+            "network",
+            "linear.bias",
+            lambda t: t[None],
+            r"linear.bias is not torch.float32 of \(\d,\)",
+        ),
+        ("network", "offset", lambda t: t.astype("f8"), "offset is not torch.float32 of"),
+        ("network", "lacking", lambda t: t + 1, "lacking does not fit the columns"),
+        ("linear", "weights", lambda t: t[1:], r"weights of \(\d, \d\), want \(\d, \d\)"),
+        (
+            "linear",
+            "biases",
+            lambda t: t.astype("i8"),
+            r"weights are float\d\d and int64, not numbers",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(
+    fitted: NetworkModel, kind: str, name: str, change: Any, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    (fitted if kind == "network" else load_model(BASELINE)).save(path)
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    save_file(tensors | {name: change(tensors[name])}, path, metadata)
+    with pytest.raises(Problem, match=f"not a model of this pipeline: {message}"):
+        load_model(path)
+
+
 HOSTILE: list[Any] = [None, -1, 0, 10**7, 10**30, 0.5, 1e308, float("nan"), "x", "", [], [[]], {}]
 
 

@@ -47,3 +47,25 @@ def test_one_cycle_rises_for_a_tenth_and_then_falls() -> None:
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert 0 < rates[-1] < 0.02
+
+
+def test_one_cycle_is_what_a_hand_computes() -> None:
+    assert [one_cycle(step, 20, 2.0) for step in (0, 1, 2, 11, 20)] == pytest.approx(
+        [1.0, 2.0, 2.0, 2 * (0.01 + 0.99 / 2), 0.02]
+    )
+    assert one_cycle(25, 20, 1.0) == pytest.approx(0.01), "and no second rise"
+    assert [one_cycle(step, 1, 1.0) for step in (0, 1)] == [1.0, 1.0]
+    assert one_cycle(1, 19, 1.0) == 1.0, "a tenth is rounded down"
+
+
+def test_the_average_of_few_steps_forgets_the_first_weights() -> None:
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = AdamW([weight, torch.zeros(1, requires_grad=True)], weight_decay=0.0, ema=0.9)
+    average = 0.0
+    for step in range(1, 200):
+        weight.sum().backward()
+        optimizer.step(0.1)
+        share = min(0.9, (1 + step) / (10 + step))
+        average = share * average + (1 - share) * weight.item()
+        assert optimizer.average[0].item() == pytest.approx(average, rel=1e-4)
+    assert float(optimizer.average[1]) == 0, "no gradient, no step"

@@ -9,13 +9,15 @@ import pytest
 import torch
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss, r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch.nn import functional as F
 
+from core.errors import Problem
 from core.paths import PREPARED
 from core.yaml_io import check_yaml, read_yaml
-from pipeline import dataset, features, train
+from pipeline import dataset, features, linear, train
 from pipeline.features import Spec
 from pipeline.linear import LinearModel, design
 from pipeline.model import Model
@@ -28,6 +30,7 @@ ROWS = 300
 PARTS = {"id": "number", "time": "seen", "label_time": "known", "group": "shop", "drop": ["extra"]}
 SHAPE = {"hidden": [8], "members": 1, "bins": 0}
 SETTINGS = {"epochs": 3, "batch_size": 32, "threads": 1, "calibrate": False, "ema": 0.0}
+SETTINGS |= {"class_weights": False, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
@@ -241,3 +244,80 @@ def test_the_linear_baseline_is_scikit_learns(task: str) -> None:
         expected = theirs.predict_proba(val[["x", "word"]])
         expected = expected[:, 1] if task == "binary" else expected
     np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seen", [["b", "d"], ["a", "b", "d"]])
+def test_a_class_that_the_linear_rows_lack_is_never_answered(
+    seen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "ROWS", 100)  # every third row of 300
+    rng = np.random.default_rng(0)
+    y = rng.choice(seen, 300)
+    y[1::3] = "c"
+    if "a" not in seen:
+        y[2::3] = "a"
+    rows = pd.DataFrame({"x": rng.normal(size=300), "y": y})
+    rows["x"] += (rows["y"] == "d") * 2
+    model = LinearModel.fit(rows, params("multiclass").data)
+    assert model.classes == ["a", "b", "c", "d"]
+    scores, some = model.score(rows), rows.iloc[::3]
+    lacking = [name not in seen for name in model.classes]
+    assert scores[:, lacking].max() < 1e-9
+    x = (some[["x"]] - rows["x"].mean()) / rows["x"].std(ddof=0)
+    theirs = LogisticRegression(max_iter=300).fit(x, some["y"])
+    expected = theirs.predict_proba((rows[["x"]] - rows["x"].mean()) / rows["x"].std(ddof=0))
+    kept = [name in seen for name in model.classes]
+    np.testing.assert_allclose(scores[:, kept], expected, atol=2e-3)
+
+
+def test_a_linear_model_scores_long_tables_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = table(0)
+    model = LinearModel.fit(rows, params().data)
+    whole = model.score(rows)
+    monkeypatch.setattr(linear, "BLOCK", 128)
+    np.testing.assert_allclose(model.score(rows), whole, rtol=1e-6)
+    assert model.score(rows[:0]).shape == (0,)
+
+
+def test_the_history_tells_the_losses_and_the_headline_of_each_epoch() -> None:
+    rows, val = table(0), table(1)
+    model, _, history = fit(params(epochs=1, lr=1e-9, batch_size=70), rows, val)
+    [row] = history
+    assert row["epoch"] == 1
+    scores = model.score(rows)  # hardly a step: what it was in every batch
+    loss = log_loss(rows["y"], scores)
+    assert row["train_loss"] == pytest.approx(loss, rel=1e-4)
+    assert row["val_loss"] == pytest.approx(log_loss(val["y"], model.score(val)), rel=1e-4)
+    assert row["val_roc_auc"] == pytest.approx(roc_auc_score(val["y"], model.score(val)))
+    rows, val = table(0, "regression"), table(1, "regression")
+    model, _, [row] = fit(params("regression", epochs=1), rows, val)
+    guess = model.score(val)
+    assert row["val_r2"] == pytest.approx(r2_score(val["y"], guess), abs=1e-5)
+    scale = rows["y"].std(ddof=0)
+    assert row["val_loss"] == pytest.approx(((val["y"] - guess) ** 2).mean() / scale**2, rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    rows = table(0, "regression")
+    rows.loc[0, "y"] = np.inf
+    with pytest.raises(Problem, match="the loss is nan in epoch 1; a smaller"):
+        fit(params("regression"), rows, table(1, "regression"))
+
+
+def test_half_precision_learns_as_well() -> None:
+    rows, val = table(0), table(1)
+    knobs = {"epochs": 5, "lr": 0.02}
+    whole = fit(params(**knobs, precision="float32"), rows, val)[0].score(val)
+    half = fit(params(**knobs, precision="bfloat16"), rows, val)[0].score(val)
+    assert not np.array_equal(whole, half)
+    np.testing.assert_allclose(whole, half, atol=0.05)
+    assert np.array_equal(fit(params(**knobs, precision="auto"), rows, val)[0].score(val), whole)
+
+
+def test_members_learn_as_one_would_each_in_its_way() -> None:
+    out, truth = torch.tensor([[[0.3], [-1.0]], [[2.0], [0.0]]]), torch.tensor([1.0, 0.0])
+    each = F.binary_cross_entropy_with_logits(out[..., 0], truth[:, None].expand(2, 2))
+    assert float(criterion(spec(), None)(out, truth)) == pytest.approx(float(each))
+    number = criterion(spec(task="regression"), None)(out, truth)
+    assert float(number) == pytest.approx(((0.7**2) + 4 + 4 + 0) / 4)
