@@ -110,7 +110,7 @@ def test_importance_is_measured_on_rows_from_first_to_last() -> None:
     seen: list[pd.DataFrame] = []
 
     def score(table: pd.DataFrame) -> np.ndarray:
-        seen.append(table)
+        seen.extend(table[at : at + 34] for at in range(0, len(table), 34))
         return np.asarray(table["x"] / 100)
 
     frame = pd.DataFrame({"x": np.arange(100), "other": np.arange(100)})
@@ -121,7 +121,8 @@ def test_importance_is_measured_on_rows_from_first_to_last() -> None:
     assert list(seen[0]) == ["x", "other"]
     assert seen[0]["x"].tolist() == list(range(0, 100, 3))
     assert all(sorted(one["x"]) == list(range(0, 100, 3)) for one in seen)
-    assert [(one["x"] != seen[0]["x"]).any() for one in seen] == [False] * 4 + [True] * 3
+    as_it_was = [one["x"].tolist() == seen[0]["x"].tolist() for one in seen]
+    assert as_it_was == [True] * 4 + [False] * 3
     assert len({tuple(one["x"]) for one in seen[4:]}) == 3, "shuffled anew"
     lost = found.set_index("column")["loss"]
     assert (list(lost.index), lost["other"]) == (["x", "other"], 0)
@@ -131,6 +132,24 @@ def test_importance_is_measured_on_rows_from_first_to_last() -> None:
     assert lost["x"] == pytest.approx(expected, abs=1e-6)
     again = plots.importance(fitted, frame, truth, settings(importance_rows=34))
     pd.testing.assert_frame_equal(found, again)
+
+
+def test_of_many_columns_each_is_shuffled_once_in_fewer_rows() -> None:
+    rows = 0
+
+    def score(table: pd.DataFrame) -> np.ndarray:
+        nonlocal rows
+        rows += len(table)
+        return np.asarray(table["x0"] / 1000)
+
+    names = [f"x{i}" for i in range(2 * plots.MANY)]
+    frame = pd.DataFrame(dict.fromkeys(names, np.arange(1000)))
+    fitted, truth = model("binary", names, score), (np.arange(1000) >= 500).astype(int)
+    found = plots.importance(fitted, frame, truth, settings(importance_rows=400))
+    assert rows == 200 * (1 + len(names))  # half the rows, for there are twice as many columns
+    assert found["column"].iloc[0] == "x0"
+    assert found["loss"].iloc[0] == pytest.approx(0.5, abs=0.15)
+    assert (found["loss"].iloc[1:] == 0).all()
 
 
 def test_tables_of_another_task_are_removed(
