@@ -166,7 +166,9 @@ def test_adopted_data_passes_its_validation_and_twice_is_harmless(
         tables = {name for entry in declared for name in entry}
         assert tables == {f"plots/{name}.csv" for name in PLOTS[flat["task"]]}
         limits = YAML(typ="safe").load(Path("gates.yaml").read_text())
-        wanted = starting_gates(flat["task"], flat["protected"])
+        fair = limits["fairness"] if isinstance(limits["fairness"], dict) else {}
+        assert set(fair) == (set(flat["protected"]) if flat["task"] != "regression" else set())
+        wanted = starting_gates(flat["task"], {name: fair[name]["min_rows"] for name in fair})
         assert {kind: limits[kind] for kind in wanted} == wanted
         load_gates()
         first = tree(here)
@@ -488,6 +490,23 @@ def test_data_that_cannot_be_read_or_placed_is_refused(tmp_path: Path, capsys: C
         said = adopt(capsys, parts, *LOANS)
         assert (said.code, "data/raw/parts holds old.csv too" in said.text) == (2, True)
         assert tree(here) == before
+
+
+def test_fairness_is_judged_where_the_test_rows_allow_it(tmp_path: Path, capsys: Capture) -> None:
+    """Limits that nobody can meet would end the first gate in exit 2."""
+    table = loans().head(1000)  # about 150 of them are test rows
+    table["few"] = np.where(np.arange(len(table)) % 100, "most", "few")
+    table["some"] = np.where(np.arange(len(table)) % 4, "most", "some")
+    table.to_csv(tmp_path / "small.csv", index=False)
+    with workspace(tmp_path / "w"):
+        said = adopt(capsys, tmp_path / "small.csv", *LOANS, "--protected", "few,some")
+        assert said.code == 0, said.text
+        assert "not of few" in said.text
+        fairness = YAML(typ="safe").load(Path("gates.yaml").read_text())["fairness"]
+        assert list(fairness) == ["some"]
+        assert prepare_and_validate(capsys).code == 0
+        rows = pd.read_parquet("data/prepared/test.parquet")["some"].value_counts()
+        assert fairness["some"]["min_rows"] == rows.min() * 4 // 5 == 30
 
 
 def test_labels_that_are_missing_are_told(tmp_path: Path, capsys: Capture) -> None:

@@ -204,7 +204,7 @@ def test_every_check_has_a_title() -> None:
     code = [SAMPLE.parents[2] / name for name in ("core/validation/check_schema.py",
             "pipeline/data_checks.py", "ops/monitoring/check_batch.py")]  # fmt: skip
     text = " ".join(path.read_text() for path in code)
-    named = set(re.findall(r'(?:found|_cases)\(\s*"(\w+)"', text))
+    named = set(re.findall(r'(?:finding|_failed)\(\s*"(\w+)"', text))
     assert len(named) > 20
     assert named - {"unreadable", "drift"} <= set(TITLES)
     assert all(check.isidentifier() for check in TITLES)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import inside
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import Generate
@@ -612,3 +614,29 @@ def test_an_interval_holds_its_value_also_of_a_biased_score(
     value, low, high = np.array(rows).T
     assert ((low <= value) & (value <= high)).all()
     assert ((low <= value.mean()) & (value.mean() <= high)).mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(pd.date_range("2020-01-01", periods=9)).where(np.arange(9) % 3 > 0),
+        pd.Series([pd.NaT] * 9, dtype="datetime64[us]"),
+        pd.Series([True, None, False] * 3),
+        pd.Series([1, None, 3] * 3, dtype="Int64"),
+        pd.Series([1.5, None, 3] * 3),
+        pd.Series([None] * 9, dtype="float64"),
+    ],
+    ids=["dates", "no date", "booleans", "whole numbers", "numbers", "no number"],
+)
+def test_hostile_rows_are_made_of_a_column_with_gaps(column: pd.Series) -> None:
+    from ops.gates import behaviour
+    from pipeline.features import Input
+
+    class Anything:
+        inputs = (Input("c", "number", []),)
+
+    model: Any = Anything()
+    rows = behaviour.hostile(model, column.to_frame("c"))["c"]
+    assert rows.dtype == np.float64
+    assert {1e300, -1e300, 1e-300} <= set(rows)
+    assert rows.isna().sum() >= len(column)

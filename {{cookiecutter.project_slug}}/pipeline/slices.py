@@ -22,7 +22,7 @@ def slices(
     """
     result: dict[str, dict[str, Any]] = {}
     for name in protected:
-        codes, groups = _groups(protected[name])
+        codes, groups = groups_of(protected[name])
         order = np.argsort(codes, kind="stable")
         bounds = np.searchsorted(codes[order], np.arange(len(groups) + 1))
         result[str(name)] = {}
@@ -39,18 +39,7 @@ def slices(
     return result
 
 
-def _shares(task: str, truth: np.ndarray, guess: np.ndarray, threshold: float) -> dict[str, float]:
-    """What fairness looks at: how often the answer is yes, and should have been."""
-    if task != "binary":
-        return {}
-    selected, no = guess >= threshold, truth == 0
-    shares = {"selection_rate": selected.mean(), "positive_rate": truth.mean()}
-    if no.any():
-        shares["false_positive_rate"] = selected[no].mean()
-    return {name: round(float(share), 6) for name, share in shares.items()}
-
-
-def _groups(column: pd.Series) -> tuple[np.ndarray, list[str]]:
+def groups_of(column: pd.Series) -> tuple[np.ndarray, list[str]]:
     """A code per row and the groups' names; missing values are a group of their own."""
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > 2 * PARTS:
         codes = pd.qcut(column, PARTS, labels=False, duplicates="drop").fillna(-1).to_numpy(int)
@@ -62,3 +51,14 @@ def _groups(column: pd.Series) -> tuple[np.ndarray, list[str]]:
         codes = np.append(np.argsort(order), -1)[kept.cat.codes.to_numpy()]
         names = [str(kept.cat.categories[i]) for i in order]
     return np.where(codes < 0, len(names), codes), [*names, "missing"]
+
+
+def _shares(task: str, truth: np.ndarray, guess: np.ndarray, threshold: float) -> dict[str, float]:
+    """What fairness looks at: how often the answer is yes, and should have been."""
+    if task != "binary":
+        return {}
+    selected, no = guess >= threshold, truth == 0
+    shares = {"selection_rate": selected.mean(), "positive_rate": truth.mean()}
+    if no.any():
+        shares["false_positive_rate"] = selected[no].mean()
+    return {name: round(float(share), 6) for name, share in shares.items()}

@@ -56,7 +56,7 @@ def adopt(args: arguments.Arguments) -> None:
         CASES: _cases([name for name, *_ in trial.columns if name != args.target], task),
         SCHEMA: trial.schema,
         PIPELINE: _with_plots(yaml_edit.read(PIPELINE), task),
-        GATES: _gates(yaml_edit.read(GATES), old.data, trial.data),
+        GATES: _gates(yaml_edit.read(GATES), old.data, trial),
         PARAMS: text,
     }
     by = {"hash": "id", "random": "no column"}.get(way, way)
@@ -68,6 +68,11 @@ def adopt(args: arguments.Arguments) -> None:
         ("data.drop", name, "holds one value in all rows")
         for name in trial.data.drop
         if name not in args.drop
+    ]
+    decisions += [
+        ("fairness in gates.yaml", f"not of {name}", "no two groups have enough test rows")
+        for name in trial.data.protected
+        if name not in trial.groups and task != "regression"
     ]
     for key, limit in trial.limits.items():
         was = getattr(old.validation, key)
@@ -114,11 +119,12 @@ def _cases(columns: list[str], task: str) -> str:
     return old if old.split("\n")[0] == out.getvalue().strip("\n") else out.getvalue()
 
 
-def _gates(text: str, old: Data, new: Data) -> str:
+def _gates(text: str, old: Data, trial: trials.Trial) -> str:
     """gates.yaml as it is for the same data, else with limits that beat guessing."""
+    new = trial.data
     if (old.path, old.target, old.task) == (new.path, new.target, new.task):
         return text
-    for section, limits in starting_gates(new.task, new.protected).items():
+    for section, limits in starting_gates(new.task, trial.groups).items():
         text = yaml_edit.set_block(text, section, limits)
     return text
 

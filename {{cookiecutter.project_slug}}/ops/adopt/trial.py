@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -17,7 +18,7 @@ from core.validation import check_schema
 from core.validation.findings import Finding
 from core.validation.schema import load_schema
 from ops.adopt import infer
-from pipeline import dataset, prepare, validate
+from pipeline import dataset, prepare, slices, validate
 from pipeline.params import Data, Params
 
 SHARES = {
@@ -28,6 +29,7 @@ SHARES = {
 }
 POWERS = [10**n for n in range(1, 16)]
 COUNTS = ("too_few_rows", "rare_class")
+GROUP = 50  # rows of a group that say something of it
 
 
 class Trial(NamedTuple):
@@ -40,6 +42,7 @@ class Trial(NamedTuple):
     left: list[Finding]  # what validation will refuse none the less
     hints: list[str]
     profile: dict[str, Any]
+    groups: dict[str, int]  # min_rows of the protected attributes whose groups can be compared
 
 
 def run(params: Params, file: Path, schema: str, present: Data) -> Trial:
@@ -79,7 +82,8 @@ def run(params: Params, file: Path, schema: str, present: Data) -> Trial:
         limits = _limits(problems, dataset.column(given.target))
         left = [one for one in problems if one.check not in (*SHARES, *COUNTS)]
         profile = read_json(PROFILE)
-    return Trial(given, columns, schema, limits, left, hints, profile)
+        groups = _groups(given.protected, params.evaluate.min_slice_rows)
+    return Trial(given, columns, schema, limits, left, hints, profile, groups)
 
 
 def _parts(data: Data, names: list[str]) -> dict[str, str]:
@@ -116,6 +120,18 @@ def _limits(problems: list[Finding], target: pd.Series) -> dict[str, float]:
             room = (1 - one.share) / 2 if one.share > 0.5 else one.share / 2
             limits[key] = max(limits.get(key, 0), _above(one.share, room))
     return limits
+
+
+def _groups(protected: list[str], least: int) -> dict[str, int]:
+    """{attribute: rows that a group must have}; none where two groups of the test rows have not."""
+    test = pd.read_parquet(dataset.path("test"), columns=protected)
+    groups = {}
+    for name in protected:
+        sizes = np.sort(np.bincount(slices.groups_of(test[name])[0]))
+        second = int(sizes[-2]) * 4 // 5 if len(sizes) > 1 else 0  # some room for other rows
+        if second >= least:
+            groups[name] = min(GROUP, second)
+    return groups
 
 
 def _below(count: int) -> int:

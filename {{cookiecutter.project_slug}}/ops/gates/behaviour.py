@@ -150,7 +150,13 @@ def _beyond(column: pd.Series) -> float:
 def _days(column: pd.Series) -> pd.Series:
     """Dates as days since 1970, which is what the model makes of them."""
     one = pd.Timedelta(days=1)
-    return column.map(lambda v: (v - pd.Timestamp(0)) / one if isinstance(v, pd.Timestamp) else v)
+
+    def days(value: Any) -> Any:
+        if value is pd.NaT:
+            return None
+        return (value - pd.Timestamp(0)) / one if isinstance(value, pd.Timestamp) else value
+
+    return column.map(days)
 
 
 def _ask(fitted: Model, rows: pd.DataFrame, gate: str) -> np.ndarray:

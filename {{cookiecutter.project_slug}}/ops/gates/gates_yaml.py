@@ -133,11 +133,14 @@ def load_gates(path: str | Path = GATES) -> Gates:
     return check_yaml(Gates, read_yaml(path), path)
 
 
-def starting_gates(task: str, protected: list[str]) -> dict[str, Any]:
-    """The sections for new data: better than guessing and than the linear baseline, fair, sound."""
+def starting_gates(task: str, groups: dict[str, int]) -> dict[str, Any]:
+    """The sections for new data: better than guessing and than the linear baseline, fair, sound.
+
+    `groups` has min_rows of every protected attribute that can be judged.
+    """
     watched = headline(task).name
     fair: dict[str, Any] = {
-        name: {"min_rows": 50, "max_gap": {"accuracy": 0.2}} for name in protected
+        name: {"min_rows": rows, "max_gap": {"accuracy": 0.2}} for name, rows in groups.items()
     }
     guessing = 0.0 if task == "regression" else 0.5
     against = {"other_rows": "rescore", "metrics": {watched: {"max_degradation": 0.02}}}
@@ -145,7 +148,7 @@ def starting_gates(task: str, protected: list[str]) -> dict[str, Any]:
         "performance": {watched: {"min": guessing}},
         "calibration": "off" if task == "regression" else {"ece": {"max": 0.2}},
         "regression": against,
-        "fairness": "off" if task == "regression" or not protected else fair,
+        "fairness": "off" if task == "regression" or not fair else fair,
         "behaviour": "off",
         "invariance": "off",
         "direction": "off",
