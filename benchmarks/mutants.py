@@ -84,7 +84,9 @@ def pytest_runtest_teardown(item):
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: "test_stages" in item.nodeid)  # slow ones last
+    """Units first: most mutants die before anything is trained."""
+    slow = ("test_training", "test_model", "test_resume", "test_stages")
+    items.sort(key=lambda item: slow.index(item.path.stem) if item.path.stem in slow else -1)
 '''
 
 

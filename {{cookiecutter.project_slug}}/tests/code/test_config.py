@@ -37,3 +37,4 @@ def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) ->
     with pytest.raises(Problem, match=message) as problem:
         load_params(path)
     assert problem.value.code == 2
+    assert str(problem.value).startswith(str(path))

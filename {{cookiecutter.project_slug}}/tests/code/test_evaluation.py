@@ -127,6 +127,16 @@ def test_a_busy_moment_is_no_latency() -> None:
     assert max(found.values()) < 30
 
 
+def test_latency_is_in_milliseconds() -> None:
+    def score(frame: pd.DataFrame) -> np.ndarray:
+        time.sleep(0.012)
+        return np.zeros(len(frame))
+
+    found = latency.percentiles(model(score), [FRAME] * 2)
+    assert list(found) == ["p50", "p95", "p99"]
+    assert all(12 < one < 50 and one != int(one) for one in found.values())
+
+
 def test_a_metric_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     def mcc(of: metrics.Answers) -> float | None:
         value = np.corrcoef(of.truth, of.labels)[0, 1]

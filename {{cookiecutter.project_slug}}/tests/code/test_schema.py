@@ -58,6 +58,7 @@ def found(rule: pa.Column, values: Any) -> list[tuple[Any, ...]]:
         ("float64", [DAY, pd.NaT], [("not_a_number", 1, ["2026-01-31 00:00:00"])]),
         ("bool", [True, False], []),
         ("bool", ["true", "false", None], []),
+        ("bool", [False, "true", None], []),
         ("bool", [True, "yes", None, 7], [("not_boolean", 2, ["yes", "7"])]),
         ("datetime64[us]", ["2026-01-31", "2026-01-31T12:00:00", None], []),
         ("datetime64[us]", ["31.1.2026", None, "2026-01-31"], [("not_a_date", 1, ["31.1.2026"])]),
@@ -76,6 +77,10 @@ def test_the_rest_of_a_column_with_a_wrong_type_is_checked_too() -> None:
     expected = [("not_a_number", 1, ["a"]), ("missing_value", 1, ["nan"])]
     assert found(rule, ["a", "1", "2"]) == expected
     assert found(rule, ["1", "-2", "3"]) == [("greater_than(0)", 1, ["-2"])]
+    expected = [("not_boolean", 1, ["no"]), ("missing_value", 1, ["nan"])]
+    assert found(column("bool"), ["true", "no", "false"]) == expected
+    expected = [("not_a_number", 2, ["True", "False"]), ("missing_value", 2, ["nan"])]
+    assert found(column("float64"), [True, False]) == expected
     dates = column("datetime64[us]", nullable=True, less_than=DAY.to_pydatetime())
     late = [("not_a_date", 1, ["?"]), (f"less_than({DAY})", 1, ["2026-02-01 00:00:00"])]
     assert found(dates, ["2026-01-01", "?", "2026-02-01"]) == late
@@ -201,6 +206,7 @@ def test_a_table_in_memory_is_checked_by_name_and_by_column() -> None:
         ("int64", {"isin": [1, "a"]}, r"isin.allowed_values: .* want a list, each value a number"),
         ("int64", {"isin": []}, "want a list, each value a number"),
         ("int64", {"isin": 1}, "want a list, each value a number"),
+        ("int64", {"unique_values_eq": 1}, "want a list, each value a number"),
         ("int64", {"notin": [True]}, "want a list, each value a number"),
         ("float64", {"less_than": NAN}, "found nan; want a number"),
         ("float64", {"less_than": "a"}, "less_than.max_value: found 'a'; want a number"),
@@ -234,12 +240,14 @@ def test_a_check_that_can_be_meant_is_taken(dtype: str, checks: Any) -> None:
 
 def test_mistakes_are_told_together_and_yaml_1_1_is_not_trusted() -> None:
     text = "schema_type: dataframe\ncolumns:\n  x:\n    dtype: float64\n    checks:\n"
-    Path("schema.yaml").write_text(text + "      lessthan: 1\n      greater_than: 1e-5\n")
+    checks = "      lessthan: 1\n      isinn: [1]\n      greater_than: 1e-5\n"
+    Path("schema.yaml").write_text(text + checks)
     with pytest.raises(Problem) as problem:
         load_schema()
-    first, second = str(problem.value).split("\n")
+    first, second, third = str(problem.value).split("\n")
     assert "checks.lessthan: unknown check" in first
-    assert second.startswith("schema.yaml: columns.x: YAML 1.1 reads it otherwise")
+    assert "checks.isinn: unknown check" in second
+    assert third.startswith("schema.yaml: columns.x: YAML 1.1 reads it otherwise")
 
 
 def test_what_pandera_would_not_do_must_be_off() -> None:

@@ -79,6 +79,8 @@ def test_a_sample_is_of_whole_rows_or_of_whole_groups(split: str, together: str)
     values = block.column(together).to_numpy()
     assert 0.4 < kept.mean() < 0.6
     assert set(values[kept]).isdisjoint(values[~kept])
+    shops = block.column("shop").to_numpy()
+    assert set(shops[kept]).isdisjoint(shops[~kept]) == (split == "group")
     other = splitter(params(split=split, sample=0.5, seed=1))(block) != LEFT_OUT
     assert not np.array_equal(kept, other)
 
