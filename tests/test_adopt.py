@@ -492,6 +492,30 @@ def test_data_that_cannot_be_read_or_placed_is_refused(tmp_path: Path, capsys: C
         assert tree(here) == before
 
 
+def test_curated_cases_outlive_a_new_column(tmp_path: Path, capsys: Capture) -> None:
+    cases, table = Path("tests/model/critical_cases.csv"), loans()
+    with workspace(tmp_path / "w"):
+        table.to_csv(tmp_path / "loans.csv", index=False)
+        assert adopt(capsys, tmp_path / "loans.csv", *LOANS).code == 0
+        row = ",".join(map(str, table.drop(columns="defaulted").iloc[0]))
+        cases.write_text(f"{cases.read_text()}{row},1\n")
+        table["rating"] = np.arange(len(table)) % 7
+        table.drop(columns="region").to_csv(tmp_path / "loans.csv", index=False)
+        said = adopt(capsys, tmp_path / "loans.csv", *LOANS)
+        assert said.code == 0
+        assert "kept; fill in rating" in said.text
+        (case,) = pd.read_csv(cases).to_dict("records")
+        assert (case["income"], case["expected"]) == (table["income"][0], 1)
+        assert np.isnan(case["rating"])
+        assert "region" not in case
+        other = pd.DataFrame({f"x{i}": np.arange(200) * i % 97 for i in range(1, 5)})
+        other["y"] = np.arange(200) % 2
+        other.to_csv(tmp_path / "other.csv", index=False)
+        said = adopt(capsys, tmp_path / "other.csv", "--target", "y")
+        assert "left out: they are of other columns" in said.text
+        assert cases.read_text() == "x1,x2,x3,x4,expected\n"
+
+
 def test_fairness_is_judged_where_the_test_rows_allow_it(tmp_path: Path, capsys: Capture) -> None:
     """Limits that nobody can meet would end the first gate in exit 2."""
     table = loans().head(1000)  # about 150 of them are test rows

@@ -52,8 +52,9 @@ def adopt(args: arguments.Arguments) -> None:
     trial = trials.run(wanted, Path(args.file), yaml_edit.read(SCHEMA), old.data)
     text = yaml_edit.set_values(text, "data", trial.data.model_dump())
     text = yaml_edit.set_values(text, "validate", trial.limits)
+    cases, note = _cases([name for name, *_ in trial.columns if name != args.target], task)
     files = {
-        CASES: _cases([name for name, *_ in trial.columns if name != args.target], task),
+        CASES: cases,
         SCHEMA: trial.schema,
         PIPELINE: _with_plots(yaml_edit.read(PIPELINE), task),
         GATES: _gates(yaml_edit.read(GATES), old.data, trial),
@@ -74,6 +75,7 @@ def adopt(args: arguments.Arguments) -> None:
         for name in trial.data.protected
         if name not in trial.groups and task != "regression"
     ]
+    decisions += [(CASES.name, "the cases", note)] if note else []
     for key, limit in trial.limits.items():
         was = getattr(old.validation, key)
         decisions.append((f"validate.{key}", limit, f"was {was}; the data is beyond it"))
@@ -108,15 +110,28 @@ def _as_json(
     return json.dumps(content, indent=2, ensure_ascii=False, default=str)
 
 
-def _cases(columns: list[str], task: str) -> str:
-    """The example cases: those that are there where they have these columns, else none yet."""
-    out = io.StringIO()
-    expected = (
-        ["expected", "expected_low", "expected_high"] if task == "regression" else ["expected"]
-    )
-    csv.writer(out, lineterminator="\n").writerow([*columns, *expected])
+def _cases(columns: list[str], task: str) -> tuple[str, str]:
+    """The example cases that fit these columns, and what became of those that were there.
+
+    Where half of the columns are known, a case is kept and what it lacks is empty.
+    """
+    expected = ["expected_low", "expected_high"] if task == "regression" else []
+    header = [*columns, "expected", *expected]
     old = yaml_edit.read(CASES) if CASES.exists() else ""
-    return old if old.split("\n")[0] == out.getvalue().strip("\n") else out.getvalue()
+    if old.split("\n")[0] == ",".join(header):
+        return old, ""
+    cases = list(csv.DictReader(io.StringIO(old)))
+    new = [name for name in columns if cases and name not in cases[0]]
+    kept = cases if 2 * len(new) <= len(columns) else []
+    out = io.StringIO()
+    writer = csv.DictWriter(out, header, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(kept)
+    if not cases:
+        return out.getvalue(), ""
+    if not kept:
+        return out.getvalue(), "left out: they are of other columns; Git has them"
+    return out.getvalue(), f"kept; fill in {', '.join(new)}" if new else "kept"
 
 
 def _gates(text: str, old: Data, trial: trials.Trial) -> str:
