@@ -53,6 +53,7 @@ pytest_add_cli_args =
 pytest_add_cli_args_test_selection =
     tests/code
     --ignore=tests/code/test_dependencies.py
+process_isolation = forkserver
 timeout_constant = 20
 timeout_multiplier = 2
 """
@@ -60,10 +61,17 @@ HOOKS = '''
 
 import gc
 
+import pandas as pd
+import pandera.pandas as pa
 import pytest
+import scipy.special
+import sklearn.linear_model
+import torch
 from mutmut.state import state
 
 gc.disable()  # it would write to all memory, and each mutant's process then copies it
+pa.DataFrameSchema({"x": pa.Column(int)}).validate(pd.DataFrame({"x": [1]}))  # imports more, and so
+torch.nn.Linear(1, 1, device="meta")  # does this: once, and not in every process
 
 CALLED = {}  # functions, by fixture
 
