@@ -171,6 +171,7 @@ ops/report/scores.py
 ops/report/stages.py
 ops/serving/__init__.py
 ops/serving/predict.py
+ops/serving/streaming.py
 ops/snapshot.py
 ops/tags.py
 

@@ -8,18 +8,16 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
 from core import tables
 from core.errors import Problem, Refused
-from core.files import file_md5, replacing
+from core.files import file_md5
 from core.paths import MODEL, SCHEMA
 from core.validation import check_schema, findings
 from core.validation.findings import Finding, finding
@@ -28,9 +26,9 @@ from ops import tags
 from ops.checkout import checkout
 from ops.dvc_lock import check_outputs
 from ops.monitoring.reference import ANSWER, STAMPS, captured
+from ops.serving.streaming import TableWriter, chunks
 from pipeline.model import Model, load_model
 
-CHUNK = 1 << 16  # rows in memory at once
 ROWS = 1 << 12  # rows of one product: always so many, or a row's last bits would depend on others
 
 
@@ -74,7 +72,10 @@ def find(name: str | None = None) -> Predictor:
         model, schema = load_model(base.folder / MODEL), load_schema(base.folder / SCHEMA)
         version = there.name
     wanted = [one.name for one in model.inputs if one.name in schema.columns]
-    return Predictor(model, {name: schema.columns[name] for name in wanted}, version)
+    rules = {name: schema.columns[name] for name in wanted}
+    for rule in rules.values():
+        rule.unique = False  # somebody may be scored twice
+    return Predictor(model, rules, version)
 
 
 def predict(source: Path, output: Path, by: Predictor, skip_bad: bool = False) -> Result:
@@ -95,9 +96,9 @@ def predict(source: Path, output: Path, by: Predictor, skip_bad: bool = False) -
         rows = refused = 0
         found: list[Finding] = []
         with ExitStack() as stack:
-            good = stack.enter_context(_Writer(output))
-            bad = stack.enter_context(_Writer(apart))
-            for chunk in _chunks(blocks):
+            good = stack.enter_context(TableWriter(output))
+            bad = stack.enter_context(TableWriter(apart))
+            for chunk in chunks(blocks):
                 frame = _as_trained(chunk, by).to_pandas()
                 reasons, some = _broken(frame, by)
                 rows, found = rows + len(frame), found + some
@@ -141,58 +142,6 @@ class _Broken(Exception):
         self.rows, self.refused, self.findings = rows, refused, found
 
 
-class _Writer:
-    """A CSV or Parquet file, written chunk by chunk; not there unless all went well."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.stack = path, ExitStack()
-        self.writer: Any = None
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def write(self, chunk: pa.Table, more: dict[str, Any]) -> None:
-        """Write the rows of a chunk, with more columns: a value per row, or one for all."""
-        for name, values in more.items():
-            one = isinstance(values, str)
-            column = pa.repeat(values, len(chunk)) if one else pa.array(values)
-            chunk = chunk.append_column(name, column)
-        chunk = chunk.cast(pa.schema([(one.name, _written(one.type)) for one in chunk.schema]))
-        if not self.writer:
-            temporary = self.stack.enter_context(replacing(self.path))
-            if self.path.name.endswith(tables.PARQUET):
-                open_writer: Any = pa.parquet.ParquetWriter
-                file: Any = temporary
-            else:
-                open_writer = pa.csv.CSVWriter
-                packed = {".gz": "gzip", ".zst": "zstd"}.get(self.path.suffix)
-                file = self.stack.enter_context(pa.output_stream(temporary, packed))
-            self.writer = self.stack.enter_context(open_writer(file, chunk.schema))
-        self.writer.write_table(chunk)
-
-    def __exit__(self, *error: Any) -> None:
-        self.stack.__exit__(*error)
-
-
-def _written(kind: pa.DataType) -> pa.DataType:
-    return pa.string() if pa.types.is_dictionary(kind) else kind
-
-
-def _chunks(blocks: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The same rows, CHUNK of them at a time."""
-    held: list[pa.RecordBatch] = []
-    for block in blocks:
-        held.append(block)
-        if sum(one.num_rows for one in held) >= CHUNK:
-            table = pa.Table.from_batches(held)
-            whole = len(table) // CHUNK * CHUNK
-            for start in range(0, whole, CHUNK):
-                yield table.slice(start, CHUNK)
-            held = table.slice(whole).to_batches()
-    if held:
-        yield pa.Table.from_batches(held)
-
-
 def _as_trained(chunk: pa.Table, by: Predictor) -> pa.Table:
     """The model's columns; codes of a category as text, before missing ones make 1.0 of 1."""
     inputs = {one.name: one.kind for one in by.model.inputs}
@@ -224,7 +173,6 @@ def _broken(frame: pd.DataFrame, by: Predictor) -> tuple[np.ndarray, list[Findin
     """Why each of n rows breaks the contract, "" for those that do not; and the findings."""
     reasons, found = np.full(len(frame), "", object), []
     for name, rule in by.rules.items():
-        rule.unique = False  # somebody may be scored twice
         for one in check_schema.failures(rule, frame[name]):
             found.append(finding(one.check, name, one.rows.sum(), len(frame), one.examples))
             text = f"{name}: {findings.TITLES.get(one.check, one.check)}"
