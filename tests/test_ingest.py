@@ -409,6 +409,8 @@ def test_a_real_kill_leaves_whole_files(here: Path, tmp_path: Path) -> None:
     process.wait()
     for one in FOLDER.glob("*.csv"):
         assert one.stat().st_size in (1_029_453, file.stat().st_size)
+    FOLDER.mkdir(exist_ok=True)
+    Path(FOLDER, ".sample_big.csv.0123abcd.tmp").write_bytes(file.read_bytes()[:5_000])
     run(*command, cwd=here)
     assert joined() == ["sample.csv", "sample_big.csv"]
 

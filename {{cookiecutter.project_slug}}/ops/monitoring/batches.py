@@ -38,6 +38,7 @@ class Place(NamedTuple):
 def find(path: str) -> Place:
     """The place of the data at `path`; half of a move by an interrupted run is fine.
 
+    Half copies of a killed run are removed: nobody else copies while `core.files.lock` is held.
     Raises `Problem` (exit 2) where the data is not here, or no file can join it.
     """
     data = Path(path)
@@ -47,19 +48,26 @@ def find(path: str) -> Place:
     if pointer.exists() and "deps" in (read_yaml(pointer) or {}):
         raise Problem(f"{data} is imported; new data comes with `dvc update {pointer}`")
     if data.is_dir():
+        _remove_half_copies(data)
         return Place(data, data)
     suffix = next(one for one in tables.CSV + tables.PARQUET if data.name.endswith(one))
     folder = data.with_name(data.name.removesuffix(suffix))
+    _remove_half_copies(folder)
     begun = folder / data.name
     other = folder.exists() and not (begun.exists() and file_md5(begun) == file_md5(data))
-    if other and (not folder.is_dir() or any(one.suffix != ".tmp" for one in folder.iterdir())):
+    if other and (not folder.is_dir() or any(folder.iterdir())):
         raise Problem(
             f"{data} becomes the folder {folder} with its first batch, which is there "
             "already and holds something else; rename it"
         )
     if other:
-        shutil.rmtree(folder)
+        folder.rmdir()
     return Place(data, folder)
+
+
+def _remove_half_copies(folder: Path) -> None:
+    for file in folder.glob(".*.tmp"):
+        file.unlink()
 
 
 def conflict(place: Place, batch: Path) -> str:
