@@ -33,6 +33,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove what `replacing` had begun in a folder when it was killed.
+
+    Only while `lock` is held, as whoever writes there holds it: nothing is then being written.
+    """
+    for file in folder.glob(".*.tmp"):
+        file.unlink()
+
+
 @contextmanager
 def lock(path: str | Path = COMMANDS_LOCK) -> Iterator[None]:
     """Hold a lock that ends with this process, however it ends; again inside is fine.

@@ -17,7 +17,7 @@ from rich.table import Table
 from core import tables, yaml_edit
 from core.dvc_config import remote_url
 from core.errors import Problem, Refused
-from core.files import read_json, replacing, write_json
+from core.files import lock, read_json, replacing, write_json
 from core.paths import CASES, GATES, PARAMS, PIPELINE, REFERENCE, SCHEMA
 from core.tables import to_pandas
 from core.validation import findings
@@ -191,6 +191,7 @@ def _same(file: Path, place: Path) -> bool:
     return place.exists() and place.resolve() == file.resolve()
 
 
+@lock()
 def _write(file: str, place: Path, files: dict[Path, str], profile: dict[str, Any]) -> None:
     """Data first, params.yaml last: whoever is interrupted runs it again."""
     if not _same(Path(file), place):

@@ -13,7 +13,7 @@ import pyarrow as pa
 from core import tables, yaml_edit
 from core.dvc_config import remote_url
 from core.errors import Problem
-from core.files import file_md5, replacing, write_json
+from core.files import file_md5, remove_half_written, replacing, write_json
 from core.paths import PARAMS
 from core.yaml_io import read_yaml
 
@@ -38,8 +38,8 @@ class Place(NamedTuple):
 def find(path: str) -> Place:
     """The place of the data at `path`; half of a move by an interrupted run is fine.
 
-    Half copies of a killed run are removed: nobody else copies while `core.files.lock` is held.
-    Raises `Problem` (exit 2) where the data is not here, or no file can join it.
+    Half copies of a killed run are removed, so `core.files.lock` must be held. Raises `Problem`
+    (exit 2) where the data is not here, or no file can join it.
     """
     data = Path(path)
     if not data.exists():
@@ -48,11 +48,11 @@ def find(path: str) -> Place:
     if pointer.exists() and "deps" in (read_yaml(pointer) or {}):
         raise Problem(f"{data} is imported; new data comes with `dvc update {pointer}`")
     if data.is_dir():
-        _remove_half_copies(data)
+        remove_half_written(data)
         return Place(data, data)
     suffix = next(one for one in tables.CSV + tables.PARQUET if data.name.endswith(one))
     folder = data.with_name(data.name.removesuffix(suffix))
-    _remove_half_copies(folder)
+    remove_half_written(folder)
     begun = folder / data.name
     other = folder.exists() and not (begun.exists() and file_md5(begun) == file_md5(data))
     if other and (not folder.is_dir() or any(folder.iterdir())):
@@ -63,11 +63,6 @@ def find(path: str) -> Place:
     if other:
         folder.rmdir()
     return Place(data, folder)
-
-
-def _remove_half_copies(folder: Path) -> None:
-    for file in folder.glob(".*.tmp"):
-        file.unlink()
 
 
 def conflict(place: Place, batch: Path) -> str:
