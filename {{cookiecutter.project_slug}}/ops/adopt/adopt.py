@@ -191,13 +191,13 @@ def _same(file: Path, place: Path) -> bool:
     return place.exists() and place.resolve() == file.resolve()
 
 
-@lock()
 def _write(file: str, place: Path, files: dict[Path, str], profile: dict[str, Any]) -> None:
     """Data first, params.yaml last: whoever is interrupted runs it again."""
     if not _same(Path(file), place):
-        for one in tables.files(file):
-            with replacing(place / one.name if Path(file).is_dir() else place) as temporary:
-                shutil.copyfile(one, temporary)
+        with lock():
+            for one in tables.files(file):
+                with replacing(place / one.name if Path(file).is_dir() else place) as temporary:
+                    shutil.copyfile(one, temporary)
     if _on_s3():
         add = [sys.executable, "-m", "dvc", "add", "--quiet", str(place)]
         done = subprocess.run(add, capture_output=True, text=True)
