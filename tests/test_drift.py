@@ -337,6 +337,12 @@ def test_live_rows_as_a_user_would_compare_them(
     said = run(*command, cwd=project)
     assert "no column 'answer': answers were not" in said
     assert "no drift" in said
+    # answers, and nobody's model to compare them with
+    run("git", "rm", "-q", "--cached", "dvc.lock", cwd=project)
+    run("git", "commit", "-qm", "No model", cwd=project)
+    write(after, live)
+    said = run(*command, cwd=project)
+    assert "data/reference/profile.json has no model: answers were not compared" in said
 
 
 def test_what_cannot_be_judged_is_no_verdict(

@@ -57,11 +57,12 @@ def measure(live: pd.DataFrame, against: Reference) -> dict[str, Any]:
         if name not in columns and name not in (ANSWER, *STAMPS)
     ]
     drifted = sorted({one.column for one in findings if one.drift})
+    known = "compared" if ANSWER in columns else "no model"
     return {
         "drift": bool(drifted),
         "drifted": drifted,
         "compared": len(both),
-        "answers": "compared" if ANSWER in columns and ANSWER in live else "not captured",
+        "answers": known if ANSWER in live else "not captured",
         "reference": {
             "what": against.what,
             "name": against.name,
@@ -98,7 +99,11 @@ def show(report: dict[str, Any]) -> None:
             soft_wrap=True,
         )
     against = report["reference"]
-    answers = "" if report["answers"] == "compared" else f"; no column {ANSWER!r}: answers were not"
+    answers = {
+        "compared": "",
+        "not captured": f"; no column {ANSWER!r}: answers were not compared",
+        "no model": f"; {against['name']} has no model: answers were not compared",
+    }[report["answers"]]
     rows = f"{report['rows']:,} rows against {against['rows']:,} of {against['name']}"
     console.print(escape(f"{rows}{answers}"), highlight=False, soft_wrap=True)
 
